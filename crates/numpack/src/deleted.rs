@@ -65,6 +65,7 @@ impl DeletedRows {
         self.chunks.is_empty()
     }
 
+    #[cfg(test)]
     /// Whether physical row `row` is deleted.
     pub(crate) fn contains(&self, row: u64) -> bool {
         let (chunk, offset) = split(row);
@@ -85,10 +86,7 @@ impl DeletedRows {
         if start >= end {
             return 0;
         }
-        assert!(
-            end <= ROWS_END,
-            "deleted rows end at {end}, beyond {ROWS_END}"
-        );
+        assert!(end <= ROWS_END, "deleted rows end at {end}, beyond {ROWS_END}");
         let (first, first_offset) = split(start);
         let (last, last_offset) = split(end - 1);
         if last >= self.chunks.len() {
@@ -98,11 +96,7 @@ impl DeletedRows {
         let mut deleted = 0;
         for chunk in first..=last {
             let from = if chunk == first { first_offset } else { 0 };
-            let to = if chunk == last {
-                last_offset + 1
-            } else {
-                CHUNK_ROWS
-            };
+            let to = if chunk == last { last_offset + 1 } else { CHUNK_ROWS };
             let added = self.chunks[chunk].insert(from..to) as u64;
             self.live.subtract(chunk, added);
             deleted += added;
@@ -110,6 +104,7 @@ impl DeletedRows {
         deleted
     }
 
+    #[cfg(test)]
     /// The number of live rows before physical row `row`, which is the logical number of `row` if
     /// it is live.
     pub(crate) fn live_before(&self, row: u64) -> u64 {
@@ -148,9 +143,7 @@ impl DeletedRows {
     fn select_lanes<const N: usize>(&self, rows: &mut [u64; N]) {
         let known = self.live.total();
         // Rows past the tree need no search; to save the branch, they get one that is not used.
-        let (chunks, ranks) = self
-            .live
-            .select(rows.map(|row| row.min(known.saturating_sub(1))));
+        let (chunks, ranks) = self.live.select(rows.map(|row| row.min(known.saturating_sub(1))));
         let bits = chunks.map(|chunk| match self.chunks.get(chunk) {
             Some(Chunk::Mixed(bits)) => bits.as_ref(),
             _ => &NO_DELETIONS,
@@ -180,10 +173,7 @@ impl DeletedRows {
 
     /// The maximal runs of rows within `range` that are `deleted`, or not.
     fn runs_of(&self, deleted: bool, range: Range<u64>) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let Range {
-            start: mut next,
-            end: limit,
-        } = range;
+        let Range { start: mut next, end: limit } = range;
         iter::from_fn(move || {
             let start = self.find(deleted, next..limit)?;
             let end = self.find(!deleted, start..limit).unwrap_or(limit);
@@ -214,19 +204,14 @@ impl DeletedRows {
 impl fmt::Debug for DeletedRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DeletedRows ")?;
-        f.debug_list()
-            .entries(self.runs().map(|(start, end)| start..end))
-            .finish()
+        f.debug_list().entries(self.runs().map(|(start, end)| start..end)).finish()
     }
 }
 
 /// The chunk of a row, and the row's offset within the chunk.
 #[inline]
 fn split(row: u64) -> (usize, usize) {
-    (
-        (row / CHUNK_ROWS as u64) as usize,
-        (row % CHUNK_ROWS as u64) as usize,
-    )
+    ((row / CHUNK_ROWS as u64) as usize, (row % CHUNK_ROWS as u64) as usize)
 }
 
 /// The row at an offset within a chunk.
@@ -307,13 +292,11 @@ static NO_DELETIONS: Bits = {
         live[word] = (word * WORD_ROWS) as u16;
         word += 1;
     }
-    Bits {
-        words: [0; CHUNK_WORDS],
-        live,
-    }
+    Bits { words: [0; CHUNK_WORDS], live }
 };
 
 impl Bits {
+    #[cfg(test)]
     /// Whether the row at `offset` is deleted.
     fn contains(&self, offset: usize) -> bool {
         self.words[offset / WORD_ROWS] >> (offset % WORD_ROWS) & 1 == 1
@@ -443,8 +426,7 @@ impl LiveCounts {
         while self.nodes.len() < chunks {
             let (old, total) = (self.nodes.len(), self.total());
             let size = (old * 2).max(1);
-            self.nodes
-                .extend((old + 1..=size).map(|node| first_row(span(node))));
+            self.nodes.extend((old + 1..=size).map(|node| first_row(span(node))));
             self.nodes[size - 1] = total + first_row(size - old);
         }
     }
@@ -458,6 +440,7 @@ impl LiveCounts {
         }
     }
 
+    #[cfg(test)]
     /// The live rows in the chunks before `chunk`.
     fn before(&self, chunk: usize) -> u64 {
         let mut node = chunk;
@@ -546,9 +529,8 @@ mod tests {
 
     /// Rows of the universe, with a bias for the borders of words and chunks.
     fn any_row() -> impl Strategy<Value = u64> {
-        let near = |unit: u64| {
-            (0..=ROWS / unit, 0..5u64).prop_map(move |(n, d)| (n * unit + d).saturating_sub(2))
-        };
+        let near =
+            |unit: u64| (0..=ROWS / unit, 0..5u64).prop_map(move |(n, d)| (n * unit + d).saturating_sub(2));
         prop_oneof![0..ROWS, near(CHUNK), near(64)].prop_map(|row| row.min(ROWS - 1))
     }
 
@@ -574,9 +556,7 @@ mod tests {
     fn shuffle<T>(items: &mut [T]) {
         let mut state = 0x9e37_79b9_7f4a_7c15_u64;
         for i in (1..items.len()).rev() {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             items.swap(i, (state >> 33) as usize % (i + 1));
         }
     }
@@ -602,19 +582,12 @@ mod tests {
         let (mut logical, rows): (Vec<u64>, Vec<u64>) = pairs.into_iter().unzip();
         deleted.select_live_many(&mut logical);
         assert_eq!(logical, rows);
-        assert_eq!(
-            deleted.runs().collect::<Vec<_>>(),
-            plain.runs(true, 0..ROWS)
-        );
+        assert_eq!(deleted.runs().collect::<Vec<_>>(), plain.runs(true, 0..ROWS));
     }
 
     /// The number of chunks of which `deleted` keeps a bitmap.
     fn bitmaps(deleted: &DeletedRows) -> usize {
-        deleted
-            .chunks
-            .iter()
-            .filter(|chunk| matches!(chunk, Chunk::Mixed(_)))
-            .count()
+        deleted.chunks.iter().filter(|chunk| matches!(chunk, Chunk::Mixed(_))).count()
     }
 
     proptest! {
@@ -731,10 +704,7 @@ mod tests {
         assert_matches(&deleted, &plain);
         assert_eq!(deleted, DeletedRows::default());
         assert_eq!(deleted.select_live(u64::MAX), u64::MAX);
-        assert_eq!(
-            deleted.live_runs(3..u64::MAX).collect::<Vec<_>>(),
-            [(3, u64::MAX)]
-        );
+        assert_eq!(deleted.live_runs(3..u64::MAX).collect::<Vec<_>>(), [(3, u64::MAX)]);
     }
 
     #[test]

@@ -9,7 +9,9 @@ use num_complex::{Complex32, Complex64};
 use super::dtype::DataType;
 
 #[cfg(target_endian = "big")]
-compile_error!("numpack maps little-endian files as they are; big-endian hosts would need a swap on every read");
+compile_error!(
+    "numpack maps little-endian files as they are; big-endian hosts would need a swap on every read"
+);
 
 mod sealed {
     pub trait Sealed {}

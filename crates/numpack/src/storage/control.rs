@@ -53,7 +53,11 @@ impl Control {
     ///
     /// # Errors
     /// `Corrupted` when a sound page belongs to another store; `Io` when it cannot be opened.
-    pub(crate) fn open(folder: &dyn Folder, store_id: &[u8; 16], writable: bool) -> NpkResult<Option<Control>> {
+    pub(crate) fn open(
+        folder: &dyn Folder,
+        store_id: &[u8; 16],
+        writable: bool,
+    ) -> NpkResult<Option<Control>> {
         let path = || folder.path().join(FileName::Control.to_string());
         let access = if writable { Access::Write } else { Access::Read };
         let file = match folder.open(FileName::Control, access) {
@@ -74,7 +78,11 @@ impl Control {
         let Some((page, head)) = open().map_err(|e| NpkError::io(path(), e))? else { return Ok(None) };
         let Some((found, boot_id)) = decode_static(&head) else { return Ok(None) };
         if found != *store_id {
-            return Err(NpkError::corrupted(path(), 16, "the page belongs to another store than metadata.npkm"));
+            return Err(NpkError::corrupted(
+                path(),
+                16,
+                "the page belongs to another store than metadata.npkm",
+            ));
         }
         Ok(Some(Control { page, boot_id }))
     }
@@ -249,8 +257,12 @@ fn encode_page(store_id: &[u8; 16], boot_id: &[u8; 16], hints: Hints) -> Vec<u8>
     page[32..48].copy_from_slice(boot_id);
     let crc = static_crc(&page[..STATIC_LEN]);
     page[12..16].copy_from_slice(&crc.to_le_bytes());
-    let values =
-        [(Hint::Committed, hints.committed), (Hint::Applied, hints.applied), (Hint::Synced, hints.synced), (Hint::Busy, 0)];
+    let values = [
+        (Hint::Committed, hints.committed),
+        (Hint::Applied, hints.applied),
+        (Hint::Synced, hints.synced),
+        (Hint::Busy, 0),
+    ];
     for (hint, value) in values {
         let at = hint as usize;
         page[at..at + 8].copy_from_slice(&encode_hint(hint, value).to_le_bytes());

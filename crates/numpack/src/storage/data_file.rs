@@ -118,7 +118,12 @@ impl DataFile {
         Ok(())
     }
 
-    fn mapped(&self, slot: &RwLock<Option<Arc<Mapping>>>, len: u64, writable: bool) -> NpkResult<Arc<Mapping>> {
+    fn mapped(
+        &self,
+        slot: &RwLock<Option<Arc<Mapping>>>,
+        len: u64,
+        writable: bool,
+    ) -> NpkResult<Arc<Mapping>> {
         let kept = slot.read().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(mapping) = kept.filter(|mapping| mapping.len() >= len) {
             return Ok(mapping);
@@ -164,11 +169,6 @@ impl FileCache {
     pub(crate) fn remove(&self, name: FileName) {
         let removed = self.files.lock().unwrap_or_else(PoisonError::into_inner).pop(&name);
         drop(removed);
-    }
-
-    /// Closes every file.
-    pub(crate) fn clear(&self) {
-        self.files.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 

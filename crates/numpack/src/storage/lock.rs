@@ -45,7 +45,11 @@ impl WriterLock {
     ///
     /// # Errors
     /// `Locked` after the timeout; `Io`.
-    pub(crate) fn acquire(&self, folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<WriterGuard<'_>> {
+    pub(crate) fn acquire(
+        &self,
+        folder: &dyn Folder,
+        timeout: Option<Duration>,
+    ) -> NpkResult<WriterGuard<'_>> {
         let io = |e| NpkError::io(folder.path().join(FileName::Lock.to_string()), e);
         let Some(timeout) = timeout else {
             let turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);

@@ -81,7 +81,11 @@ impl Mapping {
     /// # Panics
     /// When a piece leaves the confirmed bytes or `dst` is not `starts.len() * size` long.
     pub(crate) fn gather(&self, size: usize, starts: &[u64], dst: &mut [MaybeUninit<u8>]) {
-        assert_eq!(Some(dst.len()), starts.len().checked_mul(size), "the target has one place for every piece");
+        assert_eq!(
+            Some(dst.len()),
+            starts.len().checked_mul(size),
+            "the target has one place for every piece"
+        );
         let pieces = self.len().checked_div(size as u64).unwrap_or(0);
         assert!(size == 0 || starts.iter().all(|&start| start < pieces), "a piece leaves the mapping");
         let (src, dst) = (self.raw.as_ptr(), dst.as_mut_ptr().cast::<u8>());
@@ -183,6 +187,8 @@ unsafe fn gather_pieces(src: *const u8, size: usize, starts: &[u64], dst: *mut u
 unsafe fn gather_const<const N: usize>(src: *const u8, starts: &[u64], dst: *mut u8) {
     for (i, &start) in starts.iter().enumerate() {
         // SAFETY: the caller's promise; `[u8; N]` has no alignment.
-        unsafe { dst.add(i * N).cast::<[u8; N]>().write(src.add(start as usize * N).cast::<[u8; N]>().read()) }
+        unsafe {
+            dst.add(i * N).cast::<[u8; N]>().write(src.add(start as usize * N).cast::<[u8; N]>().read())
+        }
     }
 }

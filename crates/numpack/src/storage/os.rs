@@ -48,7 +48,15 @@ impl OsFolder {
 fn traits_of(dir: &OwnedFd) -> io::Result<Traits> {
     /// NFS, SMB (three magics), FUSE, 9p, Ceph, AFS, Lustre, GPFS: other hosts may change files unseen.
     const REMOTE: [u64; 10] = [
-        0x6969, 0x517b, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x0102_1997, 0x00c3_6400, 0x5346_414f, 0x0bd0_0bd0,
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x0102_1997,
+        0x00c3_6400,
+        0x5346_414f,
+        0x0bd0_0bd0,
         0x4750_4653,
     ];
     /// ext2/3/4 and tmpfs overwrite in place; copy-on-write file systems may need a block for a store.
@@ -78,7 +86,8 @@ impl Folder for OsFolder {
 
     fn boot_id(&self) -> [u8; 16] {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        let digits: Vec<u8> = text.bytes().filter_map(|b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
+        let digits: Vec<u8> =
+            text.bytes().filter_map(|b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
         let mut id = [0; 16];
         for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = pair[0] << 4 | pair[1];

@@ -1,0 +1,46 @@
+//! NumPack: a store of named n-dimensional arrays on local disk, for data that keeps changing.
+//!
+//! Append, replace and delete rows in microseconds; read by memory map; never lose or tear data. Every
+//! mutating call is one commit of a log: all or nothing when the process dies at any instruction, visible to
+//! every other thread and process at its next call. `docs/design.md` says how, `docs/format.md` has the bytes.
+//!
+//! ```
+//! use numpack::prelude::*;
+//! use numpack::ndarray::{Array2, ArrayD};
+//!
+//! # fn main() -> NpkResult<()> {
+//! # let dir = tempfile::tempdir().map_err(|e| NpkError::Io { path: "temp".into(), source: e })?;
+//! let store = ParallelIO::new(dir.path().join("data.npk"))?;
+//! let rows = Array2::<f32>::ones((1000, 128)).into_dyn();
+//! store.save_arrays(&[("embeddings".to_string(), rows, DataType::Float32)])?;
+//! store.append_rows("embeddings", &Array2::<f32>::zeros((50, 128)).into_dyn())?;
+//! store.drop_arrays("embeddings", Some(&[0, -1]))?;
+//! let loaded: ArrayD<f32> = store.load_array("embeddings")?;
+//! assert_eq!(loaded.shape(), &[1048, 128]);
+//! # Ok(())
+//! # }
+//! ```
+
+mod catalog;
+pub mod core;
+mod deleted;
+mod log;
+mod options;
+mod parallel;
+pub mod prelude;
+mod process;
+mod rows;
+pub mod storage;
+mod store;
+mod stream;
+mod view;
+
+pub use ndarray;
+
+pub use crate::core::dtype::DataType;
+pub use crate::core::element::NpkElement;
+pub use crate::core::error::{NpkError, NpkResult};
+pub use crate::options::{Durability, Mode, OpenOptions};
+pub use crate::store::{ArrayMetadata, Finding, ParallelIO, RawArray, RawRows, Report};
+pub use crate::stream::StreamIterator;
+pub use crate::view::ArrayView;

@@ -1,0 +1,157 @@
+//! Little-endian fields, LEB128 integers and runs of rows: the alphabet of a record's payload.
+//!
+//! Decoding trusts no length: every read is checked against the bytes that are there.
+
+use super::op::Run;
+
+/// What is wrong with a payload, in words.
+pub(crate) type Malformed = &'static str;
+
+/// Appends fields to a buffer.
+#[derive(Debug, Default)]
+pub(crate) struct Encoder {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Encoder {
+    pub(super) fn u8(&mut self, value: u8) {
+        self.bytes.push(value);
+    }
+
+    pub(super) fn u16(&mut self, value: u16) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(super) fn u32(&mut self, value: u32) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(super) fn u64(&mut self, value: u64) {
+        self.bytes.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(super) fn checksum(&mut self, value: Option<u32>) {
+        self.u8(u8::from(value.is_some()));
+        self.u32(value.unwrap_or(0));
+    }
+
+    /// Length, then bytes.
+    pub(super) fn text(&mut self, text: &str) {
+        self.varint(text.len() as u64);
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// LEB128: seven bits a byte, low bits first.
+    pub(super) fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.u8(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.u8(value as u8);
+    }
+
+    /// Their number, then per run the distance from the end of the one before (zigzag) and the length.
+    pub(super) fn runs(&mut self, runs: &[Run]) {
+        self.varint(runs.len() as u64);
+        let mut end = 0_u64;
+        for run in runs {
+            let distance = run.start.wrapping_sub(end) as i64;
+            self.varint(((distance << 1) ^ (distance >> 63)) as u64);
+            self.varint(run.len);
+            end = run.start + run.len;
+        }
+    }
+}
+
+/// Takes fields off the front of a payload.
+#[derive(Debug)]
+pub(crate) struct Decoder<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Decoder { rest: bytes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+        let (head, rest) = self.rest.split_at_checked(len).ok_or("a field ends behind its record")?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let mut bytes = [0; N];
+        bytes.copy_from_slice(self.take(N)?);
+        Ok(bytes)
+    }
+
+    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+        Ok(u16::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    pub(super) fn checksum(&mut self) -> Result<Option<u32>, Malformed> {
+        let known = self.u8()?;
+        let value = self.u32()?;
+        Ok((known == 1).then_some(value))
+    }
+
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        let len = usize::try_from(self.varint()?).map_err(|_| "a text ends behind its record")?;
+        std::str::from_utf8(self.take(len)?).map_err(|_| "a name is not UTF-8")
+    }
+
+    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0_u64;
+        for shift in (0..64).step_by(7) {
+            let byte = self.u8()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err("an integer has more than ten bytes")
+    }
+
+    /// A number of items of at least one byte each.
+    pub(super) fn count(&mut self) -> Result<usize, Malformed> {
+        usize::try_from(self.varint()?)
+            .ok()
+            .filter(|&count| count <= self.rest.len())
+            .ok_or("a list is longer than its record")
+    }
+
+    pub(super) fn runs(&mut self) -> Result<Vec<Run>, Malformed> {
+        let count = self.count()?;
+        let mut runs = Vec::with_capacity(count);
+        let mut end = 0_u64;
+        for _ in 0..count {
+            let zigzag = self.varint()?;
+            let distance = (zigzag >> 1) as i64 ^ -((zigzag & 1) as i64);
+            let start = end.wrapping_add(distance as u64);
+            let len = self.varint()?;
+            end = start
+                .checked_add(len)
+                .filter(|&end| end <= crate::catalog::MAX_ROWS)
+                .ok_or("a run is too long")?;
+            runs.push(Run { start, len });
+        }
+        Ok(runs)
+    }
+}

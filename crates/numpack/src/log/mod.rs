@@ -1,0 +1,9 @@
+//! The commit log `metadata.npkm`: what a record says, how it is framed, read and written.
+//!
+//! Byte tables are in `docs/format.md`. Nothing here touches data files or the catalog.
+
+mod codec;
+pub(crate) mod op;
+pub(crate) mod reader;
+pub(crate) mod record;
+pub(crate) mod writer;

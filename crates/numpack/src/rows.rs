@@ -1,0 +1,68 @@
+//! Row numbers: from what callers give to physical rows, runs and byte ranges.
+
+use crate::catalog::ArrayState;
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::Run;
+
+/// Physical rows of `indexes` in the order given: negative ones count from the end, deleted rows do not count.
+///
+/// # Errors
+/// `IndexOutOfBounds` for the first index outside `-rows..rows`.
+pub(crate) fn physical_rows(array: &ArrayState, indexes: &[i64]) -> NpkResult<Vec<u64>> {
+    let rows = array.rows();
+    let mut physical =
+        indexes.iter().map(|&index| logical_row(index, rows)).collect::<NpkResult<Vec<u64>>>()?;
+    if !array.deleted.is_empty() {
+        array.deleted.select_live_many(&mut physical);
+    }
+    Ok(physical)
+}
+
+fn logical_row(index: i64, rows: u64) -> NpkResult<u64> {
+    let row = if index < 0 { rows.checked_sub(index.unsigned_abs()) } else { Some(index as u64) };
+    row.filter(|&row| row < rows).ok_or(NpkError::IndexOutOfBounds { index, rows })
+}
+
+/// The rows as runs of neighbours, in the order given.
+pub(crate) fn runs_of(rows: &[u64]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::with_capacity(rows.len().min(16));
+    for &row in rows {
+        match runs.last_mut() {
+            Some(run) if run.start + run.len == row => run.len += 1,
+            _ => runs.push(Run { start: row, len: 1 }),
+        }
+    }
+    runs
+}
+
+/// Physical runs of the live rows `start..end` (logical), in order.
+pub(crate) fn live_runs(array: &ArrayState, start: u64, end: u64) -> Vec<Run> {
+    if start >= end {
+        return Vec::new();
+    }
+    if array.deleted.is_empty() {
+        return vec![Run { start, len: end - start }];
+    }
+    let from = array.deleted.select_live(start);
+    let to = array.deleted.select_live(end - 1) + 1;
+    array.deleted.live_runs(from..to).map(|(start, end)| Run { start, len: end - start }).collect()
+}
+
+/// Which physical rows go into a buffer, one behind the other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Plan<'a> {
+    /// Runs in increasing order.
+    Runs(&'a [Run]),
+    /// Single rows in any order.
+    Rows(&'a [u64]),
+}
+
+impl Plan<'_> {
+    /// Number of rows.
+    pub(crate) fn rows(&self) -> u64 {
+        match self {
+            Plan::Runs(runs) => runs.iter().map(|run| run.len).sum(),
+            Plan::Rows(rows) => rows.len() as u64,
+        }
+    }
+}

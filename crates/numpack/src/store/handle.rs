@@ -1,0 +1,492 @@
+//! `ParallelIO`: the handle that programs hold. It converts types, takes the lock and calls the verb.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ndarray::{ArrayD, IxDyn};
+
+use super::core::{Core, Writing};
+use super::metadata::ArrayMetadata;
+use super::open::{open_folder, open_path};
+use super::raw::{Elements, RawArray, RawRows};
+use super::verify::{Report, verify};
+use crate::catalog::ArrayState;
+use crate::core::dtype::DataType;
+use crate::core::element::{NpkElement, bytes_of};
+use crate::core::error::{NpkError, NpkResult};
+use crate::options::{Mode, OpenOptions};
+use crate::storage::Folder;
+use crate::stream::StreamIterator;
+use crate::view::ArrayView;
+
+/// An open store of named arrays.
+///
+/// Clones are cheap and share the store; any number of threads, handles and processes may use one store.
+/// Every mutating call is one commit: all or nothing, whenever the process dies. A handle works on in a
+/// forked child.
+#[derive(Clone, Debug)]
+pub struct ParallelIO {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    options: OpenOptions,
+    core: ArcSwap<Core>,
+}
+
+impl ParallelIO {
+    /// Opens the store at `path`, making it when missing.
+    ///
+    /// # Errors
+    /// Those of [`OpenOptions::open`].
+    pub fn new(path: PathBuf) -> NpkResult<Self> {
+        Self::open(&path, OpenOptions::new())
+    }
+
+    pub(crate) fn open(path: &Path, options: OpenOptions) -> NpkResult<Self> {
+        let path = std::path::absolute(path).map_err(|e| NpkError::io(path, e))?;
+        let core = open_path(&path, options)?;
+        Self::with_core(core, path, options)
+    }
+
+    /// Opens the store in a folder of any kind, such as one that a test has made to fail.
+    ///
+    /// # Errors
+    /// Those of [`OpenOptions::open`].
+    pub fn open_folder(folder: Arc<dyn Folder>, options: OpenOptions) -> NpkResult<Self> {
+        let path = folder.path().to_owned();
+        let core = open_folder(folder, options)?;
+        Self::with_core(core, path, options)
+    }
+
+    fn with_core(core: Arc<Core>, path: PathBuf, options: OpenOptions) -> NpkResult<Self> {
+        let store = ParallelIO { shared: Arc::new(Shared { path, options, core: ArcSwap::new(core) }) };
+        if options.mode == Mode::Truncate {
+            store.reset()?;
+        }
+        Ok(store)
+    }
+
+    /// The core of this process; a forked child opens its own.
+    pub(crate) fn core(&self) -> NpkResult<Arc<Core>> {
+        let core = self.shared.core.load();
+        if core.forks == crate::process::forks() {
+            return Ok(Arc::clone(&core));
+        }
+        let mode = if core.writable { Mode::ReadWrite } else { Mode::Read };
+        let own = open_path(&self.shared.path, OpenOptions { mode, ..self.shared.options })?;
+        // The parent's locks may be held by threads that were not forked: leave its core as it is.
+        std::mem::forget(self.shared.core.swap(Arc::clone(&own)));
+        Ok(own)
+    }
+
+    fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+        let core = self.core()?;
+        let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
+        verb(&core, &writing)
+    }
+
+    /// The store's folder.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
+    /// Saves arrays in one commit; existing names get new contents. Large data is written by several threads.
+    ///
+    /// # Errors
+    /// `InvalidDtype` when the dtype is not that of `T`; `InvalidName`; `InvalidArgument` for a name given
+    /// twice; `Locked`, `ReadOnly`, `Io`.
+    pub fn save_arrays<T: NpkElement>(&self, arrays: &[(String, ArrayD<T>, DataType)]) -> NpkResult<()> {
+        let mut parts = Vec::with_capacity(arrays.len());
+        for (name, array, dtype) in arrays {
+            check_dtype::<T>(name, *dtype)?;
+            parts.push((name, shape_of(array), array.as_standard_layout()));
+        }
+        let raw: Vec<RawArray<'_>> = parts
+            .iter()
+            .map(|(name, shape, array)| RawArray { name, dtype: T::DTYPE, shape, bytes: elements(array) })
+            .collect();
+        self.save_raw(&raw)
+    }
+
+    /// Saves one array from a slice in C order.
+    ///
+    /// # Errors
+    /// `InvalidShape` when the slice does not fill the shape, and those of [`ParallelIO::save_arrays`].
+    pub fn save_slice<T: NpkElement>(&self, name: &str, values: &[T], shape: &[u64]) -> NpkResult<()> {
+        self.save_raw(&[RawArray { name, dtype: T::DTYPE, shape, bytes: bytes_of(values) }])
+    }
+
+    /// Saves arrays given as bytes, in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::save_slice`].
+    pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
+        self.write(|core, writing| core.save(writing, arrays))
+    }
+
+    /// The whole array, in memory of its own.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`; `InvalidDtype` when `T` is not the stored type; `OutOfMemory`, `Corrupted`, `Io`.
+    pub fn load_array<T: NpkElement>(&self, name: &str) -> NpkResult<ArrayD<T>> {
+        let (shape, values) = self.load_vec(name)?;
+        to_array(name, &shape, values)
+    }
+
+    /// The whole array as its shape and its elements in C order.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::load_array`].
+    pub fn load_vec<T: NpkElement>(&self, name: &str) -> NpkResult<(Vec<u64>, Vec<T>)> {
+        let core = self.core()?;
+        let (array, target) = core.read_range(name, |array| {
+            check_dtype_of::<T>(array)?;
+            Ok((0..array.rows(), Elements::<T>::with_len(array.logical_shape().iter().product())?))
+        })?;
+        Ok((array.logical_shape(), finish(&core, &array, target)?))
+    }
+
+    /// Rows by index: negative ones count from the end; any order, any number of times.
+    ///
+    /// # Errors
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`ParallelIO::load_array`].
+    pub fn getitem<T: NpkElement>(&self, name: &str, indexes: &[i64]) -> NpkResult<ArrayD<T>> {
+        let core = self.core()?;
+        let (array, target) = core.read_rows(name, indexes, |array, rows| {
+            check_dtype_of::<T>(array)?;
+            Elements::<T>::with_len(rows * row_elements(array))
+        })?;
+        let mut shape = array.shape.clone();
+        shape[0] = indexes.len() as u64;
+        to_array(name, &shape, finish(&core, &array, target)?)
+    }
+
+    /// Rows by index, as little-endian bytes in C order.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::getitem`], without regard to types.
+    pub fn read_rows(&self, name: &str, indexes: &[i64]) -> NpkResult<Vec<u8>> {
+        let core = self.core()?;
+        let (array, target) = core.read_rows(name, indexes, |array, rows| {
+            Elements::<u8>::with_len(rows.saturating_mul(array.row_bytes()))
+        })?;
+        finish(&core, &array, target)
+    }
+
+    /// An iterator over batches of `rows` rows, in constant memory. Each batch is of one commit; rows that
+    /// are appended while it runs are seen.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
+    pub fn stream_load<T: NpkElement>(&self, name: &str, rows: usize) -> NpkResult<StreamIterator<T>> {
+        let array = self.core()?.array(name)?;
+        check_dtype_of::<T>(&array)?;
+        StreamIterator::new(self.clone(), &array, rows)
+    }
+
+    /// The logical rows `start..start + rows` that exist, for a stream.
+    pub(crate) fn batch<T: NpkElement>(
+        &self,
+        name: &str,
+        id: u64,
+        start: u64,
+        rows: u64,
+    ) -> NpkResult<ArrayD<T>> {
+        let core = self.core()?;
+        let mut taken = 0;
+        let (array, target) = core.read_range(name, |array| {
+            check_dtype_of::<T>(array)?;
+            if array.id != id {
+                return Err(NpkError::ArrayNotFound(name.to_owned()));
+            }
+            let end = start.saturating_add(rows).min(array.rows());
+            taken = end.saturating_sub(start);
+            Ok((start..end, Elements::<T>::with_len(taken * row_elements(array))?))
+        })?;
+        let mut shape = array.shape.clone();
+        shape[0] = taken;
+        to_array(name, &shape, finish(&core, &array, target)?)
+    }
+
+    /// A lazy view of the array: nothing is read until it is asked for.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `Corrupted`, `Io`.
+    pub fn get_array_view(&self, name: &str) -> NpkResult<ArrayView> {
+        ArrayView::new(self.core()?, name)
+    }
+
+    /// Appends rows to an array. Costs the new rows alone, however long the array is.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`; `InvalidDtype`, `InvalidShape` when the rows do not fit; `Locked`, `ReadOnly`, `Io`.
+    pub fn append_rows<T: NpkElement>(&self, name: &str, rows: &ArrayD<T>) -> NpkResult<()> {
+        self.append_many(&[(name, rows)])
+    }
+
+    /// Appends rows to several arrays in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::append_rows`]; `InvalidArgument` for a name given twice.
+    pub fn append_many<T: NpkElement>(&self, rows: &[(&str, &ArrayD<T>)]) -> NpkResult<()> {
+        let parts: Vec<_> =
+            rows.iter().map(|(name, array)| (*name, shape_of(array), array.as_standard_layout())).collect();
+        let raw: Vec<_> = parts
+            .iter()
+            .map(|(name, shape, array)| RawArray { name, dtype: T::DTYPE, shape, bytes: elements(array) })
+            .collect();
+        self.append_raw(&raw)
+    }
+
+    /// Appends whole rows given as a slice in C order; their number follows from the array's row shape.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::append_rows`].
+    pub fn append_slice<T: NpkElement>(&self, name: &str, values: &[T]) -> NpkResult<()> {
+        let shape = self.shape_for(name, values.len())?;
+        self.append_raw(&[RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) }])
+    }
+
+    /// Appends rows given as bytes to several arrays, in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::append_many`].
+    pub fn append_raw(&self, rows: &[RawArray<'_>]) -> NpkResult<()> {
+        self.write(|core, writing| core.append(writing, rows))
+    }
+
+    /// Replaces rows by index, in place; of an index given twice the last row wins.
+    ///
+    /// # Errors
+    /// `IndexOutOfBounds`, and those of [`ParallelIO::append_rows`].
+    pub fn replace_rows<T: NpkElement>(
+        &self,
+        name: &str,
+        rows: &ArrayD<T>,
+        indexes: &[i64],
+    ) -> NpkResult<()> {
+        self.replace_many(&[(name, rows, indexes)])
+    }
+
+    /// Replaces rows of several arrays in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::replace_rows`]; `InvalidArgument` for a name given twice.
+    pub fn replace_many<T: NpkElement>(&self, replaces: &[(&str, &ArrayD<T>, &[i64])]) -> NpkResult<()> {
+        let parts: Vec<_> = replaces
+            .iter()
+            .map(|(name, array, indexes)| (*name, shape_of(array), array.as_standard_layout(), *indexes))
+            .collect();
+        let raw: Vec<_> = parts
+            .iter()
+            .map(|(name, shape, array, indexes)| RawRows {
+                rows: RawArray { name, dtype: T::DTYPE, shape, bytes: elements(array) },
+                indexes,
+            })
+            .collect();
+        self.replace_raw(&raw)
+    }
+
+    /// Replaces rows given as a slice in C order, one row for every index.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::replace_rows`].
+    pub fn replace_slice<T: NpkElement>(&self, name: &str, values: &[T], indexes: &[i64]) -> NpkResult<()> {
+        let shape = self.shape_for(name, values.len())?;
+        let rows = RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) };
+        self.replace_raw(&[RawRows { rows, indexes }])
+    }
+
+    /// Replaces rows given as bytes in several arrays, in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::replace_many`].
+    pub fn replace_raw(&self, replaces: &[RawRows<'_>]) -> NpkResult<()> {
+        self.write(|core, writing| core.replace(writing, replaces))
+    }
+
+    /// Deletes rows logically (`Some`), or the whole array (`None`).
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for rows of a scalar; `Locked`, `ReadOnly`, `Io`.
+    pub fn drop_arrays(&self, name: &str, indexes: Option<&[i64]>) -> NpkResult<()> {
+        self.write(|core, writing| match indexes {
+            Some(indexes) => core.drop_rows(writing, name, indexes),
+            None => core.remove_arrays(writing, &[name]),
+        })
+    }
+
+    /// Removes several arrays in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::drop_arrays`].
+    pub fn drop_many(&self, names: &[&str]) -> NpkResult<()> {
+        self.write(|core, writing| core.remove_arrays(writing, names))
+    }
+
+    /// Rewrites an array without its deleted rows, in constant memory.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `Locked`, `ReadOnly`, `Io`.
+    pub fn compact_array(&self, name: &str) -> NpkResult<()> {
+        self.write(|core, writing| core.compact(writing, name))
+    }
+
+    /// The same as [`ParallelIO::compact_array`].
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::compact_array`].
+    pub fn update(&self, name: &str) -> NpkResult<()> {
+        self.compact_array(name)
+    }
+
+    /// Copies the live rows of an array to a new array.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, `Locked`, `ReadOnly`, `Io`.
+    pub fn clone_array(&self, source: &str, target: &str) -> NpkResult<()> {
+        self.write(|core, writing| core.clone_array(writing, source, target))
+    }
+
+    /// Whether an array has this name; false also when the store cannot be read.
+    pub fn has_array(&self, name: &str) -> bool {
+        self.core().and_then(|core| core.array(name)).is_ok()
+    }
+
+    /// The names of all arrays, the oldest first; what is known when the store cannot be read any more.
+    pub fn list_arrays(&self) -> Vec<String> {
+        let Ok(core) = self.core() else { return Vec::new() };
+        // Reading new commits failed: every call that returns a result says so.
+        core.refresh().unwrap_or_default();
+        core.with_catalog(|catalog| catalog.arrays().iter().map(|array| array.name.to_string()).collect())
+    }
+
+    /// The same as [`ParallelIO::list_arrays`].
+    pub fn get_member_list(&self) -> Vec<String> {
+        self.list_arrays()
+    }
+
+    /// Description of an array.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `Corrupted`, `Io`.
+    pub fn get_array_metadata(&self, name: &str) -> NpkResult<ArrayMetadata> {
+        Ok(ArrayMetadata::of(&*self.core()?.array(name)?))
+    }
+
+    /// Descriptions of all arrays as of one commit, the oldest first.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub fn metadata(&self) -> NpkResult<Vec<ArrayMetadata>> {
+        let core = self.core()?;
+        core.refresh()?;
+        Ok(core.with_catalog(|catalog| catalog.arrays().into_iter().map(|a| ArrayMetadata::of(a)).collect()))
+    }
+
+    /// Logical shape: deleted rows do not count.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `Corrupted`, `Io`.
+    pub fn get_shape(&self, name: &str) -> NpkResult<Vec<u64>> {
+        Ok(self.core()?.array(name)?.logical_shape())
+    }
+
+    /// Time of the last change in microseconds since 1970; `None` for an unknown array.
+    pub fn get_modify_time(&self, name: &str) -> Option<u64> {
+        self.core().and_then(|core| core.array(name)).ok().map(|array| array.modified_us)
+    }
+
+    /// Makes every commit so far survive a power cut.
+    ///
+    /// # Errors
+    /// `Poisoned` when the disk failed: the store must then be opened again; an error kept from earlier work.
+    pub fn sync_metadata(&self) -> NpkResult<()> {
+        self.write(|core, writing| core.sync(writing))
+    }
+
+    /// Removes every array, in one commit.
+    ///
+    /// # Errors
+    /// `Locked`, `ReadOnly`, `Io`.
+    pub fn reset(&self) -> NpkResult<()> {
+        self.write(|core, writing| core.reset(writing))
+    }
+
+    /// Checks log and data files against each other and reports every finding. Changes nothing.
+    ///
+    /// # Errors
+    /// `Io` when the folder cannot be read; what is wrong with its contents is in the report.
+    pub fn verify(&self) -> NpkResult<Report> {
+        let core = self.core()?;
+        verify(&core)
+    }
+
+    /// A shape of whole rows for `len` elements, or one that the verb will refuse with the right error.
+    fn shape_for(&self, name: &str, len: usize) -> NpkResult<Vec<u64>> {
+        let mut shape = self.core()?.array(name)?.shape.clone();
+        let row: u64 = shape.iter().skip(1).product();
+        match shape.first_mut() {
+            Some(rows) if row > 0 && (len as u64).is_multiple_of(row) => *rows = len as u64 / row,
+            _ => shape = vec![len as u64],
+        }
+        Ok(shape)
+    }
+}
+
+fn shape_of<T>(array: &ArrayD<T>) -> Vec<u64> {
+    array.shape().iter().map(|&dim| dim as u64).collect()
+}
+
+fn elements<'a, T: NpkElement>(array: &'a ndarray::CowArray<'_, T, IxDyn>) -> &'a [u8] {
+    bytes_of(array.as_slice().unwrap_or_default())
+}
+
+fn check_dtype<T: NpkElement>(name: &str, found: DataType) -> NpkResult<()> {
+    if found == T::DTYPE {
+        return Ok(());
+    }
+    Err(NpkError::InvalidDtype { array: name.to_owned(), expected: T::DTYPE, found })
+}
+
+pub(crate) fn check_dtype_of<T: NpkElement>(array: &ArrayState) -> NpkResult<()> {
+    if array.dtype == T::DTYPE {
+        return Ok(());
+    }
+    Err(NpkError::InvalidDtype { array: array.name.to_string(), expected: array.dtype, found: T::DTYPE })
+}
+
+fn row_elements(array: &ArrayState) -> u64 {
+    array.shape.iter().skip(1).product()
+}
+
+fn finish<T: NpkElement>(core: &Core, array: &ArrayState, target: Elements<T>) -> NpkResult<Vec<T>> {
+    target.into_vec().map_err(|at| {
+        let path = core.path().join(array.file().to_string());
+        NpkError::corrupted(path, at, "a byte of a bool array is neither 0 nor 1")
+    })
+}
+
+/// The filled target as an array of this shape.
+pub(crate) fn into_array<T: NpkElement>(
+    core: &Core,
+    array: &ArrayState,
+    shape: &[u64],
+    target: Elements<T>,
+) -> NpkResult<ArrayD<T>> {
+    to_array(&array.name, shape, finish(core, array, target)?)
+}
+
+fn to_array<T>(name: &str, shape: &[u64], values: Vec<T>) -> NpkResult<ArrayD<T>> {
+    let dims: Vec<usize> = shape.iter().map(|&dim| dim as usize).collect();
+    ArrayD::from_shape_vec(dims, values).map_err(|_| NpkError::InvalidShape {
+        array: name.to_owned(),
+        reason: "the array does not fit this machine's addresses",
+        expected: "fewer elements".into(),
+        found: shape.to_vec(),
+    })
+}

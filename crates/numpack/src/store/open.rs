@@ -1,0 +1,304 @@
+//! Opening: finds or makes the store in a folder, folds its log, and decides what a failing tail means.
+//!
+//! A reader changes nothing. What a dead writer or a power cut left is mended only under the writers' lock.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use super::core::{Core, LogState, Settled, now_us};
+use crate::catalog::Catalog;
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::reader::{Cursor, LogFile, Next, Position, Record};
+use crate::log::record::FileHeader;
+use crate::log::writer::{Tail, write_next};
+use crate::options::{Durability, Mode, OpenOptions};
+use crate::process::PerProcess;
+use crate::storage::control::{Control, Hints};
+use crate::storage::data_file::FileCache;
+use crate::storage::lock::WriterLock;
+use crate::storage::{Access, FileName, Folder, Identity, OsFolder};
+
+type Registry = Mutex<HashMap<(Identity, bool), Weak<Core>>>;
+
+/// Stores open in this process, so that all instances of one share their state.
+static REGISTRY: LazyLock<PerProcess<Registry>> = LazyLock::new(|| PerProcess::new(Registry::default));
+
+/// A log folded into a catalog.
+pub(super) struct Folded {
+    pub(super) log: Arc<LogFile>,
+    pub(super) catalog: Catalog,
+    pub(super) position: Position,
+    /// Every record since the snapshot, that one included, for choosing a shorter prefix.
+    pub(super) records: Vec<Record>,
+    /// Why the walk stopped, unless it was at the end.
+    pub(super) bad: Option<String>,
+}
+
+/// Opens the store at `path`, or shares the one that this process has open.
+///
+/// # Errors
+/// Those of [`OpenOptions::open`].
+pub(super) fn open_path(path: &Path, options: OpenOptions) -> NpkResult<Arc<Core>> {
+    if matches!(options.mode, Mode::Append | Mode::Truncate | Mode::CreateNew) && !path.is_dir() {
+        std::fs::create_dir_all(path).map_err(|e| NpkError::io(path, e))?;
+    }
+    let folder = Arc::new(OsFolder::open(path).map_err(|e| NpkError::io(path, e))?);
+    let writable = options.mode != Mode::Read;
+    let key = (folder.identity(), writable);
+    let per_process = REGISTRY.get();
+    let mut registry = per_process.1.lock().unwrap_or_else(PoisonError::into_inner);
+    registry.retain(|_, core| core.strong_count() > 0);
+    let kept = registry.get(&key).and_then(Weak::upgrade);
+    if let Some(core) = kept.filter(|core| core.poisoned.get().is_none()) {
+        if options.mode == Mode::CreateNew {
+            return Err(exists(&*folder));
+        }
+        return Ok(core);
+    }
+    let core = open_folder(folder, options)?;
+    registry.insert(key, Arc::downgrade(&core));
+    Ok(core)
+}
+
+/// Opens the store in `folder`.
+///
+/// # Errors
+/// Those of [`OpenOptions::open`].
+pub(super) fn open_folder(folder: Arc<dyn Folder>, options: OpenOptions) -> NpkResult<Arc<Core>> {
+    let writable = options.mode != Mode::Read;
+    let missing = match LogFile::open(&*folder, Access::Read) {
+        Err(error) if error.is_not_found() => Some(error),
+        Err(error) => return Err(error),
+        Ok(_) => None,
+    };
+    match missing {
+        Some(error) if matches!(options.mode, Mode::Read | Mode::ReadWrite) => {
+            refuse_lost_log(&*folder)?;
+            return Err(error);
+        }
+        Some(_) => create(&*folder, options.lock_timeout)?,
+        None if options.mode == Mode::CreateNew => return Err(exists(&*folder)),
+        None => {}
+    }
+    load(folder, writable, options.lock_timeout)
+}
+
+/// Makes an empty store in a folder that holds nothing, or only what an interrupted making left.
+fn create(folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<()> {
+    refuse_lost_log(folder)?;
+    let lock = WriterLock::open(folder, true)?;
+    let _guard = lock.acquire(folder, timeout)?;
+    match LogFile::open(folder, Access::Read) {
+        Err(error) if error.is_not_found() => {}
+        other => return other.map(drop),
+    }
+    let header = FileHeader { store_id: new_store_id(folder), epoch: 1 };
+    let path = || folder.path().to_owned();
+    write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
+    // Before the log has its name, so that a store never stands without the page that knows its boot.
+    if folder.traits().coherent {
+        Control::create(folder, &header.store_id, Hints { committed: 0, applied: 0, synced: 0 })?;
+    }
+    folder.rename(FileName::NextLog, FileName::Log).map_err(|e| NpkError::io(path(), e))?;
+    folder.sync().map_err(|e| NpkError::io(path(), e))
+}
+
+/// An error when the folder holds data files without a log, or anything that is not the store's.
+fn refuse_lost_log(folder: &dyn Folder) -> NpkResult<()> {
+    let names = folder.list().map_err(|e| NpkError::io(folder.path(), e))?;
+    for name in names {
+        match FileName::parse(&name) {
+            Some(FileName::Data { .. }) => {
+                let path = folder.path().join(FileName::Log.to_string());
+                return Err(NpkError::corrupted(
+                    path,
+                    0,
+                    format!("the log is missing beside data file {name}"),
+                ));
+            }
+            Some(_) => {}
+            None => {
+                return Err(NpkError::InvalidArgument {
+                    argument: "path",
+                    value: folder.path().display().to_string(),
+                    reason: "the folder holds other files and no NumPack store",
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn exists(folder: &dyn Folder) -> NpkError {
+    NpkError::io(
+        folder.path(),
+        std::io::Error::new(std::io::ErrorKind::AlreadyExists, "there is a store already"),
+    )
+}
+
+/// An id that no other store has: time, process, and the addresses that this run happens to have.
+fn new_store_id(folder: &dyn Folder) -> [u8; 16] {
+    use std::hash::{BuildHasher, RandomState};
+    let identity = folder.identity();
+    let half =
+        || RandomState::new().hash_one((now_us(), std::process::id(), identity.0, identity.1)).to_le_bytes();
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&half());
+    id[8..].copy_from_slice(&half());
+    id
+}
+
+/// Walks the log from its snapshot to its end, changing over when a checkpoint takes its place.
+///
+/// # Errors
+/// `Corrupted` for operations that cannot be; `Io`.
+pub(super) fn fold(folder: &dyn Folder, writable: bool, trusted_up_to: u64) -> NpkResult<Folded> {
+    let access = if writable { Access::Write } else { Access::Read };
+    let mut log = Arc::new(LogFile::open(folder, access)?);
+    loop {
+        let folded = fold_one(&log, trusted_up_to)?;
+        let moved = folded.records.last().is_some_and(|last| last.ops.contains(&crate::log::op::Op::Moved));
+        if !moved {
+            return Ok(folded);
+        }
+        let now = LogFile::open(folder, access)?;
+        if now.header == log.header {
+            return Ok(folded);
+        }
+        log = Arc::new(now);
+    }
+}
+
+fn fold_one(log: &Arc<LogFile>, trusted_up_to: u64) -> NpkResult<Folded> {
+    let mut catalog = Catalog::default();
+    let mut records = Vec::new();
+    let mut cursor = Cursor::new(log, log.start())?;
+    let mut position = cursor.position();
+    let bad = loop {
+        match cursor.next()? {
+            Next::End => break None,
+            Next::Bad(reason) => break Some(reason),
+            Next::Record(record) if record.seq > trusted_up_to && !log.redo_is_whole(&record)? => {
+                break Some("the redo bytes of the record are not whole".into());
+            }
+            Next::Record(record) => {
+                apply(&mut catalog, log, &record)?;
+                position = record.next;
+                records.push(record);
+            }
+        }
+    };
+    if records.is_empty() {
+        let reason = bad.unwrap_or_else(|| "the log has no record".into());
+        return Err(NpkError::corrupted(&log.path, position.offset, reason));
+    }
+    Ok(Folded { log: Arc::clone(log), catalog, position, records, bad })
+}
+
+/// Applies a record to a catalog.
+///
+/// # Errors
+/// `Corrupted`.
+pub(super) fn apply(catalog: &mut Catalog, log: &LogFile, record: &Record) -> NpkResult<()> {
+    for op in &record.ops {
+        catalog.apply(record.seq, record.time_us, op).map_err(|reason| {
+            NpkError::corrupted(&log.path, record.offset, format!("commit {}: {reason}", record.seq))
+        })?;
+    }
+    Ok(())
+}
+
+/// Opens the store whose log is there.
+fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> NpkResult<Arc<Core>> {
+    let lock = match WriterLock::open(&*folder, writable) {
+        Err(error) if error.is_not_found() => None,
+        other => Some(other?),
+    };
+    let store_id = LogFile::open(&*folder, Access::Read)?.header.store_id;
+    let control = if folder.traits().coherent { Control::open(&*folder, &store_id, writable)? } else { None };
+    let live =
+        control.filter(|control| *control.boot_id() == folder.boot_id() && control.committed().is_some());
+    if let Some(control) = live {
+        let floor = control.committed().unwrap_or(0);
+        let folded = fold(&*folder, writable, floor)?;
+        check_floor(&folded, floor)?;
+        let core = assemble(folder, writable, lock, control, folded);
+        return finish_if_free(core);
+    }
+    match lock {
+        Some(lock) if writable => super::recover::recover(folder, lock, timeout),
+        lock => {
+            // A reader where no page can be trusted: every replace since the snapshot is laid over the files.
+            let folded = fold(&*folder, false, 0)?;
+            super::recover::refuse_damage(&*folder, &folded)?;
+            let seq = folded.catalog.seq;
+            let hints = Hints { committed: seq, applied: 0, synced: 0 };
+            let control = Control::local(folder.boot_id(), hints);
+            Ok(Arc::new(assemble(folder, false, lock, control, folded)))
+        }
+    }
+}
+
+/// A log that stops before what it is known to have held is damaged.
+pub(super) fn check_floor(folded: &Folded, floor: u64) -> NpkResult<()> {
+    if folded.catalog.seq < floor {
+        let reason = folded.bad.as_deref().unwrap_or("the log ends before a committed record");
+        return Err(NpkError::corrupted(&folded.log.path, folded.position.offset, reason));
+    }
+    Ok(())
+}
+
+/// The core of a folded store.
+pub(super) fn assemble(
+    folder: Arc<dyn Folder>,
+    writable: bool,
+    lock: Option<WriterLock>,
+    control: Control,
+    folded: Folded,
+) -> Core {
+    let Folded { log, mut catalog, position, records, .. } = folded;
+    let synced = control.synced();
+    let first = records.first().map_or(position, |snapshot| snapshot.next);
+    // Only commits that the last sync did not cover are unsynced.
+    let late = |record: &&Record| record.seq > synced;
+    if records.iter().skip(1).find(late).is_none() {
+        catalog.unsynced.clear();
+    }
+    catalog.retired.retain(|file| file.generation <= synced && file.retired > synced);
+    let settled = Settled { log: Arc::clone(&log), position: first };
+    let allocated = log.file.len().unwrap_or(position.offset);
+    let seen = AtomicU64::new(catalog.seq);
+    let tail = Tail { log, position, allocated };
+    let mut state = LogState { tail, settled };
+    if control.is_shared() && control.applied().is_some_and(|applied| applied >= catalog.seq) {
+        state.settled = Settled { log: Arc::clone(&state.tail.log), position };
+    }
+    Core {
+        folder,
+        writable,
+        forks: crate::process::forks(),
+        lock,
+        control,
+        catalog: RwLock::new(catalog),
+        seen,
+        log: Mutex::new(state),
+        files: FileCache::new(),
+        poisoned: OnceLock::new(),
+        deferred: Mutex::new(None),
+    }
+}
+
+/// Finishes what a dead writer left, unless a living one is at work.
+fn finish_if_free(core: Core) -> NpkResult<Arc<Core>> {
+    if core.writable && core.control.is_busy() {
+        if let Some(lock) = &core.lock {
+            if let Some(guard) = lock.try_acquire(&*core.folder)? {
+                drop(core.enter(guard, Durability::Process)?);
+            }
+        }
+    }
+    Ok(Arc::new(core))
+}

@@ -1,0 +1,127 @@
+//! Reading across a replace: copy, then lay the bytes of every replace that may have been under way over it.
+//!
+//! The redo bytes of a replace are in the log before the first of its rows changes. Whatever mix of old and
+//! new rows a copy holds, the rows of all replaces between the settled place before the copy and the last
+//! commit after it, laid over it in order, give the state as of that last commit.
+
+use std::collections::HashMap;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+
+use super::core::{Core, LogState};
+use super::read::{Source, copy};
+use crate::catalog::ArrayState;
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::{Op, Run};
+use crate::rows::Plan;
+use crate::storage::data_file::DataFile;
+
+/// Bytes of replaced rows by physical row; later replaces have won.
+type Rows = HashMap<u64, Vec<u8>>;
+
+impl Core {
+    /// As [`Core::read`], whatever writers do meanwhile.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(super) fn read_with_overlay(
+        &self,
+        source: &Source,
+        plan: Plan<'_>,
+        dst: &mut [MaybeUninit<u8>],
+    ) -> NpkResult<bool> {
+        let settled = self.log().settled.clone();
+        copy(source, plan, dst)?;
+        let mut log = self.log();
+        self.catch_up(&mut log)?;
+        let Some(now) = self.with_catalog(|catalog| catalog.by_id(source.array.id).cloned()) else {
+            return Ok(false);
+        };
+        let moved = settled.log.header != log.tail.log.header;
+        if moved || !same_rows(&now, &source.array) {
+            return Ok(false);
+        }
+        let span = LogState { tail: log.tail.clone(), settled };
+        drop(log);
+        let rows = self.replaced_rows(&span, &source.array)?;
+        lay_over(&rows, plan, source.array.row_bytes() as usize, dst);
+        Ok(true)
+    }
+
+    /// A file whose mapping is a private copy with every pending replace laid over it, for views of a store
+    /// that nobody may mend.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(super) fn overlaid_file(&self, array: &ArrayState) -> NpkResult<Option<Arc<DataFile>>> {
+        let access = crate::storage::Access::Read;
+        let Some(file) = DataFile::open(&*self.folder, array.file(), access)? else { return Ok(None) };
+        let log = self.log();
+        let span = LogState { tail: log.tail.clone(), settled: log.settled.clone() };
+        drop(log);
+        let rows = self.replaced_rows(&span, array)?;
+        file.map_private(array.bytes(), |backing, mapping| {
+            rows.iter().try_for_each(|(row, bytes)| {
+                backing
+                    .store(mapping, row * array.row_bytes(), bytes)
+                    .map_err(|e| NpkError::io(file.path(), e))
+            })
+        })?;
+        Ok(Some(Arc::new(file)))
+    }
+
+    fn replaced_rows(&self, span: &LogState, array: &ArrayState) -> NpkResult<Rows> {
+        let size = array.row_bytes() as usize;
+        let mut rows = Rows::new();
+        self.for_each_redo(span, 0, |op, bytes| {
+            let Op::Replace { id, generation, runs, .. } = op else { return Ok(()) };
+            if *id == array.id && *generation == array.generation && size > 0 {
+                let numbers = runs.iter().flat_map(|run| run.start..run.start + run.len);
+                rows.extend(numbers.zip(bytes.chunks_exact(size).map(<[u8]>::to_vec)));
+            }
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+}
+
+/// Whether a plan made for one state holds for the other.
+fn same_rows(a: &ArrayState, b: &ArrayState) -> bool {
+    // Rows appended behind the plan do not disturb it.
+    a.generation == b.generation && a.deleted == b.deleted && a.physical_rows() >= b.physical_rows()
+}
+
+fn lay_over(rows: &Rows, plan: Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) {
+    let mut put = |place: usize, bytes: &[u8]| {
+        dst[place * size..(place + 1) * size].write_copy_of_slice(bytes);
+    };
+    match plan {
+        Plan::Rows(wanted) => {
+            for (place, row) in wanted.iter().enumerate() {
+                if let Some(bytes) = rows.get(row) {
+                    put(place, bytes);
+                }
+            }
+        }
+        Plan::Runs(runs) => {
+            let before = places(runs);
+            for (row, bytes) in rows {
+                let at = runs.partition_point(|run| run.start <= *row);
+                let Some(at) = at.checked_sub(1) else { continue };
+                if *row < runs[at].start + runs[at].len {
+                    put((before[at] + row - runs[at].start) as usize, bytes);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a plan before each of its runs.
+fn places(runs: &[Run]) -> Vec<u64> {
+    let before = runs.iter().scan(0, |sum, run| {
+        let before = *sum;
+        *sum += run.len;
+        Some(before)
+    });
+    before.collect()
+}

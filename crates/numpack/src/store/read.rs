@@ -1,0 +1,265 @@
+//! Reading rows: plan, copy, make sure that the copy is of one commit.
+//!
+//! The usual path copies between two looks at the array's sequence word and takes no lock. A copy that a
+//! replace may have crossed is made whole by laying the replace's redo bytes over it (`overlay.rs`), so a
+//! reader waits for nobody, not even for a stopped writer.
+
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::core::Core;
+use crate::catalog::ArrayState;
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::Run;
+use crate::parallel::{self, PARALLEL_BYTES};
+use crate::rows::{Plan, live_runs, physical_rows};
+use crate::storage::Mapping;
+use crate::storage::data_file::DataFile;
+
+/// Looks at the sequence word before a reader turns to the log.
+const TRIES: u32 = 3;
+/// A gather of more bytes than this is spread over threads.
+const GATHER_PART: usize = 256 << 10;
+/// A copy is read in parts of this size.
+const READ_PART: usize = 4 << 20;
+
+/// An array as of one commit, with its open file.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) array: Arc<ArrayState>,
+    pub(crate) file: Arc<DataFile>,
+}
+
+/// How bytes come from a data file.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// System calls: bad media and outside truncation are errors.
+    File(&'a DataFile),
+    /// Loads from a mapping: many small pieces.
+    Mapped(&'a Mapping),
+}
+
+impl Core {
+    /// The array of this name, with its file open.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `Corrupted`, `Io`.
+    pub(crate) fn source(&self, name: &str) -> NpkResult<Source> {
+        loop {
+            let array = self.array(name)?;
+            if let Some(file) = self.data_file(&array)? {
+                return Ok(Source { array, file });
+            }
+        }
+    }
+
+    /// Copies the logical rows `start..end` of one commit; calls `allocate` with the array to get the target.
+    ///
+    /// # Errors
+    /// Those of [`Core::source`] and of `allocate`.
+    pub(crate) fn read_range<B: Target>(
+        &self,
+        name: &str,
+        mut plan: impl FnMut(&ArrayState) -> NpkResult<(Range<u64>, B)>,
+    ) -> NpkResult<(Arc<ArrayState>, B)> {
+        loop {
+            let source = self.source(name)?;
+            let (rows, mut target) = plan(&source.array)?;
+            let runs = live_runs(&source.array, rows.start, rows.end);
+            if self.read(&source, Plan::Runs(&runs), target.bytes())? {
+                return Ok((source.array, target));
+            }
+        }
+    }
+
+    /// Copies single logical rows of one commit in the order given.
+    ///
+    /// # Errors
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`Core::source`] and `allocate`.
+    pub(crate) fn read_rows<B: Target>(
+        &self,
+        name: &str,
+        indexes: &[i64],
+        mut allocate: impl FnMut(&ArrayState, u64) -> NpkResult<B>,
+    ) -> NpkResult<(Arc<ArrayState>, B)> {
+        loop {
+            let source = self.source(name)?;
+            require_rows(&source.array)?;
+            let rows = physical_rows(&source.array, indexes)?;
+            let mut target = allocate(&source.array, rows.len() as u64)?;
+            if self.read(&source, Plan::Rows(&rows), target.bytes())? {
+                return Ok((source.array, target));
+            }
+        }
+    }
+
+    /// Fills `dst` with the rows of the plan as of one commit; false when the array has changed its shape
+    /// meanwhile and the plan must be made anew.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(crate) fn read(
+        &self,
+        source: &Source,
+        plan: Plan<'_>,
+        dst: &mut [MaybeUninit<u8>],
+    ) -> NpkResult<bool> {
+        if dst.is_empty() {
+            return Ok(true);
+        }
+        let id = source.array.id;
+        if self.control.is_shared() {
+            for _ in 0..TRIES {
+                let before = self.control.sequence(id);
+                if before % 2 == 1 {
+                    std::hint::spin_loop();
+                    continue;
+                }
+                copy(source, plan, dst)?;
+                if self.control.sequence_after_reads(id) == before {
+                    return Ok(true);
+                }
+            }
+        }
+        self.read_with_overlay(source, plan, dst)
+    }
+}
+
+impl Core {
+    /// A source for a view, whose mapping can be read without looking at the log.
+    ///
+    /// # Errors
+    /// Those of [`Core::source`].
+    pub(crate) fn view_source(&self, name: &str) -> NpkResult<Source> {
+        loop {
+            let source = self.source(name)?;
+            if self.writable || (self.control.is_shared() && self.control.sequence(source.array.id) % 2 == 0)
+            {
+                return Ok(source);
+            }
+            // Nobody here may finish a dead writer's replace: lay it over a private copy.
+            if let Some(file) = self.overlaid_file(&source.array)? {
+                return Ok(Source { file, ..source });
+            }
+        }
+    }
+
+    /// As [`Core::read`] for a view, which keeps its rows when the array gets other ones.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(crate) fn read_view(
+        &self,
+        source: &Source,
+        plan: Plan<'_>,
+        dst: &mut [MaybeUninit<u8>],
+    ) -> NpkResult<()> {
+        if !self.read(source, plan, dst)? {
+            // Dropped rows, a new generation, a new log: no replace of this generation is under way any more,
+            // or its rows are in the file when the next look at the sequence word finds it even.
+            while !self.read(source, plan, dst)? {
+                let current = self.known_array(&source.array.name);
+                if !current.is_ok_and(|now| now.file() == source.array.file()) {
+                    return copy(source, plan, dst);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A buffer that can be filled with bytes.
+pub(crate) trait Target {
+    /// The bytes to fill.
+    fn bytes(&mut self) -> &mut [MaybeUninit<u8>];
+}
+
+/// Copies the rows of a plan, torn or not.
+///
+/// # Errors
+/// `Corrupted`, `Io`.
+pub(super) fn copy(source: &Source, plan: Plan<'_>, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+    let row_bytes = source.array.row_bytes() as usize;
+    if dst.is_empty() || row_bytes == 0 {
+        return Ok(());
+    }
+    match plan {
+        Plan::Rows(rows) => gather(&*source.file.mapping(source.array.bytes())?, rows, row_bytes, dst),
+        // Long runs by system call; many short ones would cost a call each.
+        Plan::Runs(runs) if dst.len() / runs.len().max(1) >= 1 << 16 => {
+            copy_runs(Way::File(&source.file), runs, row_bytes as u64, dst)
+        }
+        Plan::Runs(runs) => {
+            let mapping = source.file.mapping(source.array.bytes())?;
+            copy_runs(Way::Mapped(&mapping), runs, row_bytes as u64, dst)
+        }
+    }
+}
+
+fn gather(mapping: &Mapping, rows: &[u64], row_bytes: usize, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+    if dst.len() < PARALLEL_BYTES {
+        mapping.gather(row_bytes, rows, dst);
+        return Ok(());
+    }
+    let part = (GATHER_PART / row_bytes).max(1);
+    let parts = rows.chunks(part).zip(dst.chunks_mut(part * row_bytes)).collect();
+    parallel::map(parts, |(rows, dst)| mapping.gather(row_bytes, rows, dst));
+    Ok(())
+}
+
+fn copy_runs(way: Way<'_>, runs: &[Run], row_bytes: u64, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+    let parallel = dst.len() >= PARALLEL_BYTES;
+    let mut pieces = Vec::new();
+    let mut rest = dst;
+    for run in runs {
+        let (mut target, after) = rest.split_at_mut((run.len * row_bytes) as usize);
+        rest = after;
+        let mut at = run.start * row_bytes;
+        while target.len() > READ_PART {
+            let (piece, more) = target.split_at_mut(READ_PART);
+            pieces.push((at, piece));
+            at += READ_PART as u64;
+            target = more;
+        }
+        pieces.push((at, target));
+    }
+    if !parallel {
+        return pieces.into_iter().try_for_each(|(at, target)| way.read(at, target));
+    }
+    // Few enough groups that grouping costs nothing, enough that no thread waits long for another.
+    let size = pieces.len().div_ceil(64).max(1);
+    let mut groups = Vec::new();
+    while !pieces.is_empty() {
+        let after = pieces.split_off(size.min(pieces.len()));
+        groups.push(std::mem::replace(&mut pieces, after));
+    }
+    parallel::map(groups, |group| group.into_iter().try_for_each(|(at, target)| way.read(at, target)))
+        .into_iter()
+        .collect()
+}
+
+impl Way<'_> {
+    fn read(&self, at: u64, target: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+        match self {
+            Way::File(file) => file.read_at(target, at),
+            Way::Mapped(mapping) => {
+                mapping.read(at, target);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An error for a scalar, which has no rows.
+pub(crate) fn require_rows(array: &ArrayState) -> NpkResult<()> {
+    if array.shape.is_empty() {
+        return Err(NpkError::InvalidShape {
+            array: array.name.to_string(),
+            reason: "a scalar has no rows",
+            expected: "at least one dimension".into(),
+            found: Vec::new(),
+        });
+    }
+    Ok(())
+}

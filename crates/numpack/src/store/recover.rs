@@ -1,0 +1,283 @@
+//! What only the holder of the writers' lock may mend: a dead writer's replace, a power cut's leftovers.
+//!
+//! Every step can be killed and done again: redo is idempotent, and the new log takes its name last.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::core::{Core, LogState, Settled};
+use super::open::{Folded, apply, assemble, check_floor, fold};
+use crate::catalog::{ArrayState, Catalog};
+use crate::core::checksum::crc32c;
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::Op;
+use crate::log::reader::{Cursor, LogFile, Next, Record, read_exact};
+use crate::log::record::{HEADER, Header, chain};
+use crate::storage::control::{Control, Hints};
+use crate::storage::lock::WriterLock;
+use crate::storage::{Access, FileName, Folder};
+
+/// Bytes read at once when a data file is checked.
+const WINDOW: usize = 1 << 20;
+
+/// Opens a store whose control page is missing, damaged or of another boot.
+///
+/// # Errors
+/// `Corrupted` when a commit that was synced cannot be read; `Locked`, `Io`.
+pub(super) fn recover(
+    folder: Arc<dyn Folder>,
+    lock: WriterLock,
+    timeout: Option<Duration>,
+) -> NpkResult<Arc<Core>> {
+    let guard = lock.acquire(&*folder, timeout)?;
+    let store_id = LogFile::open(&*folder, Access::Read)?.header.store_id;
+    let coherent = folder.traits().coherent;
+    let control = if coherent { Control::open(&*folder, &store_id, true)? } else { None };
+    let same_boot = control.as_ref().is_some_and(|control| *control.boot_id() == folder.boot_id());
+    let control = match control {
+        Some(control) if same_boot && control.committed().is_some() => {
+            // Another process was faster.
+            let floor = control.committed().unwrap_or(0);
+            let folded = fold(&*folder, true, floor)?;
+            check_floor(&folded, floor)?;
+            drop(guard);
+            return Ok(Arc::new(assemble(folder, true, Some(lock), control, folded)));
+        }
+        other => other,
+    };
+    let cut_possible = control.is_some() && !same_boot;
+    let synced = control.as_ref().map_or(0, Control::synced);
+    let mut folded = fold(&*folder, true, 0)?;
+    check_floor(&folded, synced)?;
+    if cut_possible {
+        keep_sound_prefix(&*folder, &mut folded, synced)?;
+    } else {
+        refuse_damage(&*folder, &folded)?;
+    }
+    let seq = folded.catalog.seq;
+    let hints = Hints { committed: seq, applied: 0, synced };
+    drop(control);
+    let page = if coherent {
+        Control::create(&*folder, &store_id, hints)?
+    } else {
+        Control::local(folder.boot_id(), hints)
+    };
+    // Until the replaces are in the data files again, readers lay them over what they read.
+    folded.catalog.replaced.iter().for_each(|&id| page.set_replacing(id, true));
+    drop(guard);
+    let core = assemble(folder, true, Some(lock), page, folded);
+    mend(&core, timeout)?;
+    Ok(Arc::new(core))
+}
+
+/// Applies every replace since the snapshot, then starts a new log.
+fn mend(core: &Core, timeout: Option<Duration>) -> NpkResult<()> {
+    let writing = core.begin(crate::options::Durability::Process, timeout)?;
+    core.checkpoint(&writing)
+}
+
+/// An error when records stand behind the place where the walk stopped: that is damage, not a torn tail.
+///
+/// # Errors
+/// `Corrupted`, `Io`.
+pub(super) fn refuse_damage(folder: &dyn Folder, folded: &Folded) -> NpkResult<()> {
+    let Some(reason) = folded.bad.as_ref() else { return Ok(()) };
+    if is_continued(&folded.log, folded)? {
+        let path = folder.path().join(FileName::Log.to_string());
+        return Err(NpkError::corrupted(path, folded.position.offset, reason.as_str()));
+    }
+    Ok(())
+}
+
+/// Whether some record behind the bad one continues its chain, by the checksum it holds or should hold.
+fn is_continued(log: &LogFile, folded: &Folded) -> NpkResult<bool> {
+    let io = |e| NpkError::io(&log.path, e);
+    let len = log.file.len().map_err(io)?;
+    let at = folded.position.offset;
+    let mut rest = vec![0; usize::try_from(len.saturating_sub(at)).unwrap_or(0)];
+    read_exact(&*log.file, &mut rest, at).map_err(io)?;
+    let record = |from: usize| -> Option<([u8; HEADER], Header, &[u8])> {
+        let head: [u8; HEADER] = rest.get(from..from + HEADER)?.try_into().ok()?;
+        let header = Header::decode(&head);
+        let payload = rest.get(from + HEADER..(from + HEADER).checked_add(header.payload_len as usize)?)?;
+        Some((head, header, payload))
+    };
+    let Some((head, bad, payload)) = record(0).or_else(|| record_head(&rest)) else { return Ok(false) };
+    let seeds = [bad.crc, chain(folded.position.crc, &head, payload)];
+    let expected = folded.catalog.seq + 2;
+    Ok((8..rest.len().saturating_sub(HEADER)).step_by(8).any(|from| {
+        record(from).is_some_and(|(head, header, payload)| {
+            header.seq == expected && seeds.iter().any(|&seed| chain(seed, &head, payload) == header.crc)
+        })
+    }))
+}
+
+/// The header alone, when its payload length is absurd.
+fn record_head(rest: &[u8]) -> Option<([u8; HEADER], Header, &[u8])> {
+    let head: [u8; HEADER] = rest.get(..HEADER)?.try_into().ok()?;
+    Some((head, Header::decode(&head), &[]))
+}
+
+/// Cuts the fold back to the longest prefix whose data files hold what was committed.
+fn keep_sound_prefix(folder: &dyn Folder, folded: &mut Folded, synced: u64) -> NpkResult<()> {
+    let mut sound = HashSet::new();
+    loop {
+        let Some(array) = first_unsound(folder, &folded.catalog, &mut sound)? else { return Ok(()) };
+        let touches = |record: &Record| {
+            record.ops.iter().any(|op| match op {
+                Op::Put(put) => put.id == array.id,
+                Op::Append { id, .. } | Op::Compact { id, .. } => *id == array.id,
+                _ => false,
+            })
+        };
+        let last =
+            folded.records.iter().rposition(touches).filter(|&at| at > 0 && folded.records[at].seq > synced);
+        let Some(cut) = last else {
+            let path = folder.path().join(array.file().to_string());
+            return Err(NpkError::corrupted(
+                path,
+                0,
+                format!("array {:?} does not hold what was synced", array.name),
+            ));
+        };
+        folded.records.truncate(cut);
+        let mut catalog = Catalog::default();
+        for record in &folded.records {
+            apply(&mut catalog, &folded.log, record)?;
+            if record.seq <= synced {
+                catalog.unsynced.clear();
+            }
+        }
+        folded.position = folded.records[cut - 1].next;
+        folded.catalog = catalog;
+    }
+}
+
+type Checked = HashSet<(FileName, u64, Option<u32>)>;
+
+fn first_unsound(
+    folder: &dyn Folder,
+    catalog: &Catalog,
+    sound: &mut Checked,
+) -> NpkResult<Option<Arc<ArrayState>>> {
+    for array in catalog.unsynced.iter().filter_map(|&id| catalog.by_id(id)) {
+        let key = (array.file(), array.bytes(), array.checksum);
+        if sound.contains(&key) {
+            continue;
+        }
+        if !is_sound(folder, array)? {
+            return Ok(Some(Arc::clone(array)));
+        }
+        sound.insert(key);
+    }
+    Ok(None)
+}
+
+/// Whether a data file is long enough and, when that is known, has the checksum it should have.
+///
+/// # Errors
+/// `Io`.
+pub(super) fn is_sound(folder: &dyn Folder, array: &ArrayState) -> NpkResult<bool> {
+    let path = folder.path().join(array.file().to_string());
+    let io = |e| NpkError::io(&path, e);
+    let file = match folder.open(array.file(), Access::Read) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        other => other.map_err(io)?,
+    };
+    if file.len().map_err(io)? < array.bytes() {
+        return Ok(false);
+    }
+    let Some(expected) = array.checksum else { return Ok(true) };
+    let mut window = vec![0; WINDOW.min(array.bytes() as usize)];
+    let (mut at, mut crc) = (0, 0);
+    while at < array.bytes() {
+        let part = window.len().min((array.bytes() - at) as usize);
+        read_exact(&*file, &mut window[..part], at).map_err(io)?;
+        crc = crc32c(crc, &window[..part]);
+        at += part as u64;
+    }
+    Ok(crc == expected)
+}
+
+impl Core {
+    /// Does again what a dead writer may have left half done, and removes the files that it never committed.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(super) fn finish_dead_writer(&self, log: &mut LogState) -> NpkResult<()> {
+        let applied = if self.control.is_shared() { self.control.applied() } else { None };
+        self.for_each_redo(log, applied.unwrap_or(0), |op, bytes| self.write_in_place(op, bytes))?;
+        self.control.end_all_replacing();
+        self.control.publish(log.tail.seq());
+        self.control.set_applied(log.tail.seq());
+        log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
+        self.sweep();
+        Ok(())
+    }
+
+    /// Calls `each` with every replace after the settled place whose commit is later than `after`.
+    ///
+    /// # Errors
+    /// `Corrupted` when redo bytes are damaged; `Io`; those of `each`.
+    pub(super) fn for_each_redo(
+        &self,
+        log: &LogState,
+        after: u64,
+        mut each: impl FnMut(&Op, &[u8]) -> NpkResult<()>,
+    ) -> NpkResult<()> {
+        // A checkpoint applies everything before it takes its place.
+        let same = log.settled.log.header == log.tail.log.header;
+        let from = if same { log.settled.position } else { log.tail.log.start() };
+        let mut cursor = Cursor::new(&log.tail.log, from)?;
+        while cursor.position().offset < log.tail.position.offset {
+            let Next::Record(record) = cursor.next()? else {
+                let at = cursor.position().offset;
+                return Err(NpkError::corrupted(&log.tail.log.path, at, "a committed record cannot be read"));
+            };
+            let replaces = record.ops.iter().filter(|op| matches!(op, Op::Replace { .. }));
+            if record.seq <= after || record.redo_len == 0 {
+                continue;
+            }
+            let redo = log.tail.log.redo(&record)?.ok_or_else(|| {
+                NpkError::corrupted(
+                    &log.tail.log.path,
+                    record.redo_at,
+                    "the redo bytes of a record are damaged",
+                )
+            })?;
+            for op in replaces {
+                let bytes = redo_of(op, &redo).ok_or_else(|| {
+                    NpkError::corrupted(
+                        &log.tail.log.path,
+                        record.offset,
+                        "a replace reaches behind its redo bytes",
+                    )
+                })?;
+                each(op, bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes data files that no state needs: what interrupted calls left. Best effort.
+    pub(super) fn sweep(&self) {
+        let Ok(names) = self.folder.list() else { return };
+        let needed: HashSet<FileName> = self.with_catalog(|catalog| catalog.files().into_iter().collect());
+        for name in names.iter().filter_map(|name| FileName::parse(name)) {
+            let stray = matches!(name, FileName::Data { .. } | FileName::NextLog) && !needed.contains(&name);
+            if stray && let Err(error) = self.folder.remove(name) {
+                self.defer(NpkError::io(self.folder.path().join(name.to_string()), error));
+            }
+        }
+    }
+}
+
+/// The part of a record's redo bytes that a replace refers to.
+fn redo_of<'a>(op: &Op, redo: &'a [u8]) -> Option<&'a [u8]> {
+    let Op::Replace { redo_offset, row_bytes, runs, .. } = op else { return None };
+    let rows: u64 = runs.iter().map(|run| run.len).sum();
+    let start = usize::try_from(*redo_offset).ok()?;
+    let end = start.checked_add(usize::try_from(rows.checked_mul(*row_bytes)?).ok()?)?;
+    redo.get(start..end)
+}

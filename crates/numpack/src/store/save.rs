@@ -1,0 +1,250 @@
+//! Save: whole new data files, then one record for all arrays of the call.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::MAX_NAME;
+use super::core::{Core, Writing};
+use super::raw::RawArray;
+use crate::catalog::{ArrayState, checked_bytes};
+use crate::core::checksum::{combine, crc32c};
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::{FileRecord, Op, Put};
+use crate::options::Durability;
+use crate::parallel::{self, PARALLEL_BYTES};
+use crate::storage::{Access, FileName, LockKind, StorageFile};
+
+/// Bytes that are checksummed and then copied while they are still in the core's cache.
+const BLOCK: usize = 256 << 10;
+/// Bytes that a thread takes at once.
+const PART: usize = 4 << 20;
+
+impl Core {
+    /// Saves arrays in one commit; existing names get new contents.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, and those of a commit.
+    pub(crate) fn save(&self, writing: &Writing<'_>, arrays: &[RawArray<'_>]) -> NpkResult<()> {
+        arrays.iter().try_for_each(check)?;
+        check_names_differ(arrays)?;
+        if arrays.is_empty() {
+            return Ok(());
+        }
+        let puts = self.plan(writing, arrays);
+        let written = self.write_all(writing, arrays, puts);
+        let committed = written.and_then(|puts| {
+            if writing.durability == Durability::Power {
+                self.folder.sync().map_err(|e| self.poison(e))?;
+            }
+            let ops: Vec<Op> = puts.into_iter().map(Op::Put).collect();
+            self.commit(writing, &ops, &[])
+        });
+        if committed.is_err() {
+            self.forget_failed(writing);
+        }
+        committed?;
+        self.after_commit(writing);
+        Ok(())
+    }
+
+    fn plan(&self, writing: &Writing<'_>, arrays: &[RawArray<'_>]) -> Vec<Put> {
+        let generation = writing.next_seq();
+        self.with_catalog(|catalog| {
+            let mut next_id = catalog.next_id();
+            let plan = |array: &RawArray<'_>| {
+                let known = catalog.get(array.name).map(|old| old.id);
+                let id = known.unwrap_or_else(|| {
+                    next_id += 1;
+                    next_id - 1
+                });
+                Put {
+                    id,
+                    generation,
+                    dtype: array.dtype,
+                    shape: array.shape.to_vec(),
+                    checksum: None,
+                    reuses_spare: false,
+                    name: array.name.to_owned(),
+                }
+            };
+            arrays.iter().map(plan).collect()
+        })
+    }
+
+    fn write_all(
+        &self,
+        writing: &Writing<'_>,
+        arrays: &[RawArray<'_>],
+        puts: Vec<Put>,
+    ) -> NpkResult<Vec<Put>> {
+        let mut spare = self.usable_spare();
+        let mut jobs = Vec::with_capacity(arrays.len());
+        for (array, put) in arrays.iter().zip(puts) {
+            let size = array.bytes.len() as u64;
+            // A little longer is fine: committed bytes are what counts, and no file is ever shortened.
+            let fits = spare
+                .filter(|spare| (spare.bytes.saturating_sub(spare.bytes / 8)..=spare.bytes).contains(&size));
+            if fits.is_some() {
+                spare = None;
+            }
+            jobs.push((array, put, fits));
+        }
+        let parallel =
+            jobs.len() > 1 && arrays.iter().map(|a| a.bytes.len()).sum::<usize>() > 10 * PARALLEL_BYTES;
+        let write = |(array, mut put, spare): (&RawArray<'_>, Put, Option<FileRecord>)| {
+            let name = FileName::Data { array: put.id, generation: put.generation };
+            let reused = spare.and_then(|spare| self.reuse(spare, name, array.bytes));
+            put.reuses_spare = reused.is_some();
+            let (file, checksum) = match reused {
+                Some(done) => done,
+                None => self.write_new(name, array.bytes)?,
+            };
+            put.checksum = Some(checksum);
+            if writing.durability == Durability::Power {
+                file.sync().map_err(|e| self.poison(e))?;
+            }
+            Ok(put)
+        };
+        if parallel {
+            parallel::map(jobs, write).into_iter().collect()
+        } else {
+            jobs.into_iter().map(write).collect()
+        }
+    }
+
+    /// The spare file, unless a state that a power cut may bring back needs it.
+    fn usable_spare(&self) -> Option<FileRecord> {
+        let synced = self.control.synced();
+        let spare = self.with_catalog(|catalog| catalog.spare)?;
+        let free = spare.generation > synced || spare.retired <= synced;
+        (free && self.folder.traits().locks_follow_mappings).then_some(spare)
+    }
+
+    /// Writes `bytes` into the retired file under its new name; `None` when a reader still holds it or
+    /// anything else speaks against it. A new file is always as good.
+    fn reuse(&self, spare: FileRecord, name: FileName, bytes: &[u8]) -> Option<(Arc<dyn StorageFile>, u32)> {
+        let old = FileName::Data { array: spare.array, generation: spare.generation };
+        self.files.remove(old);
+        let file = self.folder.open(old, Access::Write).ok()?;
+        let len = bytes.len() as u64;
+        if !file.try_lock(LockKind::Exclusive).ok()? || file.len().ok()? < len {
+            return None;
+        }
+        self.folder.rename(old, name).ok()?;
+        let checksum = if self.folder.traits().mapped_writes {
+            let mapping = file.map(len, 0, true).ok()?;
+            mapping.prefault_writes(0, len).ok()?;
+            write_parts(bytes, |at, block| file.store(&mapping, at, block)).ok()?
+        } else {
+            write_parts(bytes, |at, block| file.write_at(&[block], at)).ok()?
+        };
+        file.unlock().ok()?;
+        Some((file, checksum))
+    }
+
+    /// Writes a new data file.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(super) fn write_new(&self, name: FileName, bytes: &[u8]) -> NpkResult<(Arc<dyn StorageFile>, u32)> {
+        let path = self.folder.path().join(name.to_string());
+        let write = || {
+            let file = self.folder.open(name, Access::Create)?;
+            if bytes.len() > BLOCK {
+                file.allocate(0, bytes.len() as u64)?;
+            }
+            let checksum = write_parts(bytes, |at, block| file.write_at(&[block], at))?;
+            Ok((file, checksum))
+        };
+        write().map_err(|e| NpkError::io(path, e))
+    }
+
+    /// Removes the files of a call that failed. Best effort: the next writer after a death does it too.
+    pub(super) fn forget_failed(&self, writing: &Writing<'_>) {
+        if self.log().tail.seq() < writing.next_seq() {
+            self.sweep();
+        }
+    }
+}
+
+/// Writes all of `bytes` by blocks, on several threads when there are many, and returns their checksum.
+fn write_parts(
+    bytes: &[u8],
+    write: impl Fn(u64, &[u8]) -> std::io::Result<()> + Sync + Send,
+) -> std::io::Result<u32> {
+    let work = |(part_at, part): (usize, &[u8])| {
+        let mut crc = 0;
+        for (i, block) in part.chunks(BLOCK).enumerate() {
+            crc = crc32c(crc, block);
+            write((part_at + i * BLOCK) as u64, block)?;
+        }
+        Ok((crc, part.len() as u64))
+    };
+    let parts = bytes.chunks(PART).enumerate().map(|(i, part)| (i * PART, part)).collect();
+    let sums: std::io::Result<Vec<_>> = parallel::map(parts, work).into_iter().collect();
+    Ok(sums?.into_iter().fold(0, |crc, (part, len)| combine(crc, part, len)))
+}
+
+fn check(array: &RawArray<'_>) -> NpkResult<()> {
+    check_name(array.name)?;
+    let bytes = checked_bytes(array.dtype, array.shape).ok().filter(|_| array.shape.len() <= 255);
+    if bytes != Some(array.bytes.len() as u64) {
+        return Err(NpkError::InvalidShape {
+            array: array.name.to_owned(),
+            reason: "the data does not fill the shape",
+            expected: format!("{} bytes of {}", array.bytes.len(), array.dtype),
+            found: array.shape.to_vec(),
+        });
+    }
+    Ok(())
+}
+
+/// An error for what cannot name an array.
+pub(super) fn check_name(name: &str) -> NpkResult<()> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is longer than 1024 bytes"
+    } else if name.contains('\0') {
+        "it contains a NUL"
+    } else {
+        return Ok(());
+    };
+    Err(NpkError::InvalidName { name: name.to_owned(), reason })
+}
+
+/// An error when a name stands twice.
+pub(super) fn check_names_differ(arrays: &[RawArray<'_>]) -> NpkResult<()> {
+    let mut names = HashSet::with_capacity(arrays.len());
+    match arrays.iter().find(|array| !names.insert(array.name)) {
+        Some(twice) => Err(NpkError::InvalidArgument {
+            argument: "arrays",
+            value: format!("{:?}", twice.name),
+            reason: "the name is given twice",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// An error when rows do not fit an array: dtype, dimensions, bytes.
+pub(super) fn check_rows(array: &ArrayState, rows: &RawArray<'_>) -> NpkResult<()> {
+    super::read::require_rows(array)?;
+    if rows.dtype != array.dtype {
+        return Err(NpkError::InvalidDtype {
+            array: array.name.to_string(),
+            expected: array.dtype,
+            found: rows.dtype,
+        });
+    }
+    let same = rows.shape.len() == array.shape.len() && rows.shape[1..] == array.shape[1..];
+    if !same {
+        let tail: Vec<String> = array.shape[1..].iter().map(u64::to_string).collect();
+        return Err(NpkError::InvalidShape {
+            array: array.name.to_string(),
+            reason: "the rows do not have the array's row shape",
+            expected: format!("({})", [vec!["..".to_owned()], tail].concat().join(", ")),
+            found: rows.shape.to_vec(),
+        });
+    }
+    check(rows)
+}

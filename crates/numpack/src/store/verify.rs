@@ -1,0 +1,138 @@
+//! Verification: reads the log and every data file as they are on disk, and reports. Changes nothing.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use super::core::Core;
+use super::open::fold;
+use super::recover::is_sound;
+use crate::core::error::{NpkError, NpkResult};
+use crate::storage::{Access, FileName};
+
+/// One thing that is wrong, or only strange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finding {
+    /// The log cannot be read to its end.
+    Log(String),
+    /// A data file is missing, or shorter than what was committed.
+    File {
+        /// The array.
+        array: String,
+        /// Its data file.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The bytes of a data file are not those that were written.
+    Contents {
+        /// The array.
+        array: String,
+        /// Its data file.
+        file: String,
+    },
+    /// A file in the folder belongs to no array: left by an interrupted call, or put there by someone else.
+    Stray(String),
+}
+
+impl Finding {
+    /// Whether data is damaged, rather than a file too many.
+    pub fn is_damage(&self) -> bool {
+        !matches!(self, Finding::Stray(_))
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::Log(reason) => write!(f, "log: {reason}"),
+            Finding::File { array, file, reason } => write!(f, "array {array:?} ({file}): {reason}"),
+            Finding::Contents { array, file } => {
+                write!(f, "array {array:?} ({file}): the checksum does not match")
+            }
+            Finding::Stray(file) => write!(f, "{file}: belongs to no array"),
+        }
+    }
+}
+
+/// What [`crate::ParallelIO::verify`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Arrays looked at.
+    pub arrays: usize,
+    /// Arrays whose every byte was checked against a checksum. Arrays with rows replaced in place have none.
+    pub checksummed: usize,
+    /// Everything found, damage first.
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether no data is damaged.
+    pub fn is_sound(&self) -> bool {
+        !self.findings.iter().any(Finding::is_damage)
+    }
+}
+
+/// Verifies the store.
+///
+/// # Errors
+/// `Io` when the folder cannot be read.
+pub(super) fn verify(core: &Core) -> NpkResult<Report> {
+    let mut report = Report::default();
+    let floor = core.control.committed().unwrap_or(0);
+    let folded = match fold(&*core.folder, false, floor) {
+        Ok(folded) => folded,
+        Err(error) => {
+            report.findings.push(Finding::Log(error.to_string()));
+            return Ok(report);
+        }
+    };
+    if folded.catalog.seq < floor {
+        let reason = folded.bad.as_deref().unwrap_or("it ends before a committed record");
+        report.findings.push(Finding::Log(format!("byte {}: {reason}", folded.position.offset)));
+    }
+    for record in &folded.records {
+        if !folded.log.redo_is_whole(record)? {
+            report.findings.push(Finding::Log(format!("byte {}: redo bytes are damaged", record.redo_at)));
+        }
+    }
+    for array in folded.catalog.arrays() {
+        report.arrays += 1;
+        let (name, file) = (array.name.to_string(), array.file().to_string());
+        if let Some(reason) = file_problem(core, array.file(), array.bytes())? {
+            report.findings.push(Finding::File { array: name, file, reason });
+        } else if array.checksum.is_some() {
+            report.checksummed += 1;
+            if !is_sound(&*core.folder, array)? {
+                report.findings.push(Finding::Contents { array: name, file });
+            }
+        }
+    }
+    find_strays(core, &folded.catalog.files().into_iter().collect(), &mut report)?;
+    Ok(report)
+}
+
+fn file_problem(core: &Core, name: FileName, committed: u64) -> NpkResult<Option<String>> {
+    let len = core.folder.open(name, Access::Read).and_then(|file| file.len());
+    Ok(match len {
+        Err(error) => Some(error.to_string()),
+        Ok(len) if len < committed => Some(format!("the file has {len} bytes; {committed} were committed")),
+        Ok(_) => None,
+    })
+}
+
+fn find_strays(core: &Core, needed: &HashSet<FileName>, report: &mut Report) -> NpkResult<()> {
+    let names = core.folder.list().map_err(|e| NpkError::io(core.folder.path(), e))?;
+    for name in names {
+        let known = match FileName::parse(&name) {
+            Some(FileName::NextLog) | None => false,
+            Some(data @ FileName::Data { .. }) => needed.contains(&data),
+            Some(_) => true,
+        };
+        if !known {
+            report.findings.push(Finding::Stray(name));
+        }
+    }
+    Ok(())
+}
