@@ -128,17 +128,7 @@ impl Catalog {
         match op {
             Op::Snapshot { next_id, spare, arrays } => self.restore(seq, *next_id, *spare, arrays)?,
             Op::Put(put) => self.put(seq, time_us, put)?,
-            Op::Append { id, rows, checksum } => {
-                let array = self.change(*id, time_us)?;
-                let dim = array.shape.first_mut().ok_or("rows were appended to a scalar")?;
-                *dim = dim
-                    .checked_add(*rows)
-                    .filter(|&rows| rows < MAX_ROWS)
-                    .ok_or("an array has too many rows")?;
-                array.checksum = *checksum;
-                checked_bytes(array.dtype, &array.shape)?;
-                self.unsynced.insert(*id);
-            }
+            Op::Append { id, rows, checksum } => self.append(time_us, *id, *rows, *checksum)?,
             Op::Replace { id, generation, row_bytes, runs, .. } => {
                 let array = self.change(*id, time_us)?;
                 let same = array.generation == *generation && array.row_bytes() == *row_bytes;
@@ -159,22 +149,7 @@ impl Catalog {
                 }
             }
             Op::Compact { id, generation, rows, checksum } => {
-                let array = self.change(*id, time_us)?;
-                if array.shape.is_empty() || *rows != array.rows() {
-                    return Err("an array was compacted to another number of rows");
-                }
-                let old = FileRecord {
-                    array: *id,
-                    generation: array.generation,
-                    bytes: array.bytes(),
-                    retired: seq,
-                };
-                array.shape[0] = *rows;
-                array.generation = *generation;
-                array.checksum = *checksum;
-                array.deleted = Arc::default();
-                self.retired.push(old);
-                self.unsynced.insert(*id);
+                self.compact(seq, time_us, *id, *generation, *rows, *checksum)?;
             }
             Op::Remove { id } => {
                 let name = self.names.get(id).cloned().ok_or("an array was removed that is not there")?;
@@ -266,9 +241,43 @@ impl Catalog {
         };
         self.names.insert(put.id, Arc::clone(&name));
         self.by_name.insert(name, Arc::new(state));
-        self.next_id = self.next_id.max(put.id + 1);
+        self.next_id = self.next_id.max(put.id.saturating_add(1));
         self.unsynced.insert(put.id);
         self.replaced.remove(&put.id);
+        Ok(())
+    }
+
+    fn append(&mut self, time_us: u64, id: u64, rows: u64, checksum: Option<u32>) -> Result<(), Impossible> {
+        let array = self.change(id, time_us)?;
+        let dim = array.shape.first_mut().ok_or("rows were appended to a scalar")?;
+        *dim = dim.checked_add(rows).filter(|&rows| rows < MAX_ROWS).ok_or("an array has too many rows")?;
+        array.checksum = checksum;
+        checked_bytes(array.dtype, &array.shape)?;
+        self.unsynced.insert(id);
+        Ok(())
+    }
+
+    fn compact(
+        &mut self,
+        seq: u64,
+        time_us: u64,
+        id: u64,
+        generation: u64,
+        rows: u64,
+        checksum: Option<u32>,
+    ) -> Result<(), Impossible> {
+        let array = self.change(id, time_us)?;
+        if array.shape.is_empty() || rows != array.rows() {
+            return Err("an array was compacted to another number of rows");
+        }
+        let old = FileRecord { array: id, generation: array.generation, bytes: array.bytes(), retired: seq };
+        array.shape[0] = rows;
+        array.generation = generation;
+        array.checksum = checksum;
+        array.deleted = Arc::default();
+        self.retired.push(old);
+        self.unsynced.insert(id);
+        self.replaced.remove(&id);
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 //! happen.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::dtype::DataType;
@@ -122,13 +122,24 @@ pub enum NpkError {
         reason: String,
     },
     /// The operating system refused. After a failed `sync` the commits before it stay, not yet durable.
-    #[error("{}: {source}", path.display())]
+    #[error("{}{source}", prefix(path))]
     Io {
-        /// The file or folder of the call.
+        /// The file or folder of the call; empty when a program's own I/O error was converted.
         path: PathBuf,
         /// The system's error.
         source: io::Error,
     },
+}
+
+fn prefix(path: &Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) }
+}
+
+/// For programs that use `?` on their own I/O beside calls of the store.
+impl From<io::Error> for NpkError {
+    fn from(source: io::Error) -> Self {
+        NpkError::Io { path: PathBuf::new(), source }
+    }
 }
 
 impl NpkError {

@@ -95,18 +95,13 @@ pub trait Folder: Send + Sync + Debug {
 }
 
 /// An open file of a store.
+#[expect(clippy::len_without_is_empty, reason = "a length in bytes that can fail, not a collection")]
 pub trait StorageFile: Send + Sync + Debug {
     /// Length in bytes.
     ///
     /// # Errors
     /// The system's error.
     fn len(&self) -> io::Result<u64>;
-
-    /// What tells this file from others, also after a rename.
-    ///
-    /// # Errors
-    /// The system's error.
-    fn identity(&self) -> io::Result<Identity>;
 
     /// Reads exactly `buf.len()` bytes at `offset`.
     ///

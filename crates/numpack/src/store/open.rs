@@ -293,12 +293,12 @@ pub(super) fn assemble(
 
 /// Finishes what a dead writer left, unless a living one is at work.
 fn finish_if_free(core: Core) -> NpkResult<Arc<Core>> {
-    if core.writable && core.control.is_busy() {
-        if let Some(lock) = &core.lock {
-            if let Some(guard) = lock.try_acquire(&*core.folder)? {
-                drop(core.enter(guard, Durability::Process)?);
-            }
-        }
+    if core.writable
+        && core.control.is_busy()
+        && let Some(lock) = &core.lock
+        && let Some(guard) = lock.try_acquire(&*core.folder)?
+    {
+        drop(core.enter(guard, Durability::Process)?);
     }
     Ok(Arc::new(core))
 }

@@ -93,7 +93,9 @@ fn same_rows(a: &ArrayState, b: &ArrayState) -> bool {
 
 fn lay_over(rows: &Rows, plan: Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) {
     let mut put = |place: usize, bytes: &[u8]| {
-        dst[place * size..(place + 1) * size].write_copy_of_slice(bytes);
+        for (target, &byte) in dst[place * size..(place + 1) * size].iter_mut().zip(bytes) {
+            target.write(byte);
+        }
     };
     match plan {
         Plan::Rows(wanted) => {

@@ -134,7 +134,8 @@ impl Core {
     pub(crate) fn view_source(&self, name: &str) -> NpkResult<Source> {
         loop {
             let source = self.source(name)?;
-            if self.writable || (self.control.is_shared() && self.control.sequence(source.array.id) % 2 == 0)
+            if self.writable
+                || (self.control.is_shared() && self.control.sequence(source.array.id).is_multiple_of(2))
             {
                 return Ok(source);
             }
