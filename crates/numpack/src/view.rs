@@ -101,7 +101,10 @@ impl ArrayView {
             *rows = plan.rows();
         }
         let mut target = Elements::<T>::with_len(shape.iter().product())?;
-        self.core.read_view(&self.source, plan, target.bytes())?;
-        internal::into_array(&self.core, &self.source.array, &shape, target)
+        // A forked child must not touch locks that its parent's threads may have held.
+        let own = self.core.in_this_process()?;
+        let core = own.as_ref().unwrap_or(&self.core);
+        core.read_view(&self.source, plan, target.bytes())?;
+        internal::into_array(core, &self.source.array, &shape, target)
     }
 }

@@ -413,8 +413,12 @@ impl Core {
             for file in &catalog.retired {
                 self.files.remove(FileName::Data { array: file.array, generation: file.generation });
             }
-            // Whoever retired a file that was never durable removes it.
-            catalog.retired.retain(|file| file.generation <= synced);
+            // An open spare file could not be used again.
+            if let Some(spare) = &catalog.spare {
+                self.files.remove(FileName::Data { array: spare.array, generation: spare.generation });
+            }
+            // Whoever retired a file that no durable state needs removes it.
+            catalog.retired.retain(|file| file.generation <= synced && file.retired > synced);
         });
     }
 }

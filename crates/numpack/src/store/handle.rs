@@ -73,11 +73,7 @@ impl ParallelIO {
     /// The core of this process; a forked child opens its own.
     pub(crate) fn core(&self) -> NpkResult<Arc<Core>> {
         let core = self.shared.core.load();
-        if core.forks == crate::process::forks() {
-            return Ok(Arc::clone(&core));
-        }
-        let mode = if core.writable { Mode::ReadWrite } else { Mode::Read };
-        let own = open_path(&self.shared.path, OpenOptions { mode, ..self.shared.options })?;
+        let Some(own) = core.in_this_process()? else { return Ok(Arc::clone(&core)) };
         // The parent's locks may be held by threads that were not forked: leave its core as it is.
         std::mem::forget(self.shared.core.swap(Arc::clone(&own)));
         Ok(own)

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::core::{Core, LogState, Settled, now_us};
@@ -24,7 +24,7 @@ use crate::storage::{Access, FileName, Folder, Identity, OsFolder};
 type Registry = Mutex<HashMap<(Identity, bool), Weak<Core>>>;
 
 /// Stores open in this process, so that all instances of one share their state.
-static REGISTRY: LazyLock<PerProcess<Registry>> = LazyLock::new(|| PerProcess::new(Registry::default));
+static REGISTRY: PerProcess<Registry> = PerProcess::new(Registry::default);
 
 /// A log folded into a catalog.
 pub(super) struct Folded {
@@ -61,6 +61,20 @@ pub(super) fn open_path(path: &Path, options: OpenOptions) -> NpkResult<Arc<Core
     let core = open_folder(folder, options)?;
     registry.insert(key, Arc::downgrade(&core));
     Ok(core)
+}
+
+impl Core {
+    /// The core to use instead in a process that was forked from this one's; `None` in its own.
+    ///
+    /// # Errors
+    /// Those of [`OpenOptions::open`].
+    pub(crate) fn in_this_process(&self) -> NpkResult<Option<Arc<Core>>> {
+        if self.forks == crate::process::forks() {
+            return Ok(None);
+        }
+        let mode = if self.writable { Mode::ReadWrite } else { Mode::Read };
+        open_path(self.folder.path(), OpenOptions::new().mode(mode)).map(Some)
+    }
 }
 
 /// Opens the store in `folder`.

@@ -32,7 +32,9 @@ impl Core {
         }
         let puts = self.plan(writing, arrays);
         let written = self.write_all(writing, arrays, puts);
-        let committed = written.and_then(|puts| {
+        let committed = written.and_then(|mut puts| {
+            // The catalog frees the place of the spare file before another retired file can take it.
+            puts.sort_by_key(|put| !put.reuses_spare);
             if writing.durability == Durability::Power {
                 self.folder.sync().map_err(|e| self.poison(e))?;
             }

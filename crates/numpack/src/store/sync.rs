@@ -109,7 +109,14 @@ impl Core {
         let header =
             FileHeader { store_id: log.tail.log.header.store_id, epoch: log.tail.log.header.epoch + 1 };
         let snapshot = self.with_catalog(crate::catalog::Catalog::snapshot);
-        let next = write_next(&*self.folder, header, &snapshot, seq, time_us)?;
+        let next = match write_next(&*self.folder, header, &snapshot, seq, time_us) {
+            Ok(next) => next,
+            Err(error) => {
+                // What was written of it is of no use; if it cannot be removed, the next one replaces it.
+                self.folder.remove(FileName::NextLog).unwrap_or_default();
+                return Err(error);
+            }
+        };
         // Tell those who have the old log open, then give the new one its name. A death in between leaves
         // the old log in force, with a note that says to look.
         let framed =
