@@ -403,7 +403,7 @@ impl Core {
         {
             log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         }
-        if !self.control.is_shared() && log.settled.log.header != log.tail.log.header {
+        if log.settled.log.header != log.tail.log.header {
             // A checkpoint applied everything before it; what came since may be under way.
             let position = log.tail.log.start();
             log.settled = Settled { log: Arc::clone(&log.tail.log), position };

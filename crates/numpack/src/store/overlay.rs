@@ -9,7 +9,7 @@ use std::mem::MaybeUninit;
 use std::sync::Arc;
 
 use super::core::{Core, LogState};
-use super::read::{Source, copy};
+use super::read::{Scope, Source, copy};
 use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{Op, Run};
@@ -29,6 +29,7 @@ impl Core {
         source: &Source,
         plan: Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
+        scope: Scope,
     ) -> NpkResult<bool> {
         let settled = self.log().settled.clone();
         copy(source, plan, dst)?;
@@ -38,7 +39,7 @@ impl Core {
             return Ok(false);
         };
         let moved = settled.log.header != log.tail.log.header;
-        if moved || !same_rows(&now, &source.array) {
+        if moved || !still_holds(&now, &source.array, scope) {
             return Ok(false);
         }
         let span = LogState { tail: log.tail.clone(), settled };
@@ -85,10 +86,10 @@ impl Core {
     }
 }
 
-/// Whether a plan made for one state holds for the other.
-fn same_rows(a: &ArrayState, b: &ArrayState) -> bool {
+/// Whether a plan made for state `then` holds in state `now`.
+fn still_holds(now: &ArrayState, then: &ArrayState, scope: Scope) -> bool {
     // Rows appended behind the plan do not disturb it.
-    a.generation == b.generation && a.deleted == b.deleted && a.physical_rows() >= b.physical_rows()
+    now.generation == then.generation && (scope == Scope::Physical || now.deleted == then.deleted)
 }
 
 fn lay_over(rows: &Rows, plan: Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) {

@@ -31,6 +31,15 @@ pub(crate) struct Source {
     pub(crate) file: Arc<DataFile>,
 }
 
+/// What must not have changed for a plan to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// Which rows are live: the plan was made from logical rows as of now.
+    Logical,
+    /// The data file alone: a view keeps the rows it began with.
+    Physical,
+}
+
 /// How bytes come from a data file.
 #[derive(Clone, Copy)]
 enum Way<'a> {
@@ -67,7 +76,7 @@ impl Core {
             let source = self.source(name)?;
             let (rows, mut target) = plan(&source.array)?;
             let runs = live_runs(&source.array, rows.start, rows.end);
-            if self.read(&source, Plan::Runs(&runs), target.bytes())? {
+            if self.read(&source, Plan::Runs(&runs), target.bytes(), Scope::Logical)? {
                 return Ok((source.array, target));
             }
         }
@@ -88,7 +97,7 @@ impl Core {
             require_rows(&source.array)?;
             let rows = physical_rows(&source.array, indexes)?;
             let mut target = allocate(&source.array, rows.len() as u64)?;
-            if self.read(&source, Plan::Rows(&rows), target.bytes())? {
+            if self.read(&source, Plan::Rows(&rows), target.bytes(), Scope::Logical)? {
                 return Ok((source.array, target));
             }
         }
@@ -104,6 +113,7 @@ impl Core {
         source: &Source,
         plan: Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
+        scope: Scope,
     ) -> NpkResult<bool> {
         if dst.is_empty() {
             return Ok(true);
@@ -122,7 +132,7 @@ impl Core {
                 }
             }
         }
-        self.read_with_overlay(source, plan, dst)
+        self.read_with_overlay(source, plan, dst, scope)
     }
 }
 
@@ -156,14 +166,11 @@ impl Core {
         plan: Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
     ) -> NpkResult<()> {
-        if !self.read(source, plan, dst)? {
-            // Dropped rows, a new generation, a new log: no replace of this generation is under way any more,
-            // or its rows are in the file when the next look at the sequence word finds it even.
-            while !self.read(source, plan, dst)? {
-                let current = self.known_array(&source.array.name);
-                if !current.is_ok_and(|now| now.file() == source.array.file()) {
-                    return copy(source, plan, dst);
-                }
+        while !self.read(source, plan, dst, Scope::Physical)? {
+            let current = self.known_array(&source.array.name);
+            if !current.is_ok_and(|now| now.file() == source.array.file()) {
+                // A file out of use has no replace under way: its writer finished before retiring it.
+                return copy(source, plan, dst);
             }
         }
         Ok(())
