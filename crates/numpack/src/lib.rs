@@ -44,3 +44,8 @@ pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{ArrayMetadata, Finding, ParallelIO, RawArray, RawRows, Report};
 pub use crate::stream::StreamIterator;
 pub use crate::view::ArrayView;
+
+/// The quickstart of the README, compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -6,4 +6,6 @@ mod codec;
 pub(crate) mod op;
 pub(crate) mod reader;
 pub(crate) mod record;
+#[cfg(test)]
+mod vectors;
 pub(crate) mod writer;
