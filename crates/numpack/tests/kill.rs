@@ -199,11 +199,17 @@ fn store_call(store: &ParallelIO, i: u32, call: Call, counts: &Counts, mark: imp
 }
 
 fn counts_of(store: &ParallelIO) -> NpkResult<Counts> {
-    store.list_arrays().into_iter().map(|name| Ok((name.clone(), store.get_shape(&name)?[0] as usize))).collect()
+    store
+        .list_arrays()
+        .into_iter()
+        .map(|name| Ok((name.clone(), store.get_shape(&name)?[0] as usize)))
+        .collect()
 }
 
 fn hash(values: &[u64]) -> u64 {
-    values.iter().fold(7, |hash: u64, value| (hash.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    values
+        .iter()
+        .fold(7, |hash: u64, value| (hash.rotate_left(5) ^ value).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
 /// What a store holds, in one line.

@@ -35,10 +35,48 @@ fn names_are_not_paths() {
     let path = dir.path().join("store");
     let absolute = dir.path().join("abs").to_str().unwrap().to_owned();
     let names = [
-        "../x", "../../x", "/abs", absolute.as_str(), "a/b", "a\\b", ".", "..", "...", "~", "-", " ", "a ", " a",
-        "metadata.npkm", "control.npkc", "writer.lock", "1.1.npkd", "0.1.npkd", "CON", "a:b", "line\nbreak", "tab\t",
-        "\u{7f}\u{1b}[0m", "A", "a", "Ä", "ä", "\u{e9}", "e\u{301}", "\u{fb01}", "fi", "日本語", "🦀", "\u{202e}rtl",
-        "\u{feff}a", "%2e%2e", "*", "?", "\"", "'", "{}",
+        "../x",
+        "../../x",
+        "/abs",
+        absolute.as_str(),
+        "a/b",
+        "a\\b",
+        ".",
+        "..",
+        "...",
+        "~",
+        "-",
+        " ",
+        "a ",
+        " a",
+        "metadata.npkm",
+        "control.npkc",
+        "writer.lock",
+        "1.1.npkd",
+        "0.1.npkd",
+        "CON",
+        "a:b",
+        "line\nbreak",
+        "tab\t",
+        "\u{7f}\u{1b}[0m",
+        "A",
+        "a",
+        "Ä",
+        "ä",
+        "\u{e9}",
+        "e\u{301}",
+        "\u{fb01}",
+        "fi",
+        "日本語",
+        "🦀",
+        "\u{202e}rtl",
+        "\u{feff}a",
+        "%2e%2e",
+        "*",
+        "?",
+        "\"",
+        "'",
+        "{}",
     ];
     let long = "é".repeat(512);
     let names: Vec<&str> = names.into_iter().chain([long.as_str()]).collect();
@@ -192,13 +230,21 @@ fn paths_that_are_no_store() {
         let expected: fn(&NpkError) -> bool = |e| matches!(e, NpkError::InvalidArgument { .. });
         refused(options.open(&folder), expected, &[folder.to_str().unwrap()]);
         if matches!(mode, Mode::Read | Mode::ReadWrite) {
-            refused(options.open(&missing), |e| matches!(e, NpkError::Io { .. }), &[missing.to_str().unwrap()]);
+            refused(
+                options.open(&missing),
+                |e| matches!(e, NpkError::Io { .. }),
+                &[missing.to_str().unwrap()],
+            );
         }
     }
     assert!(tree(dir.path()) == before);
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    refused(OpenOptions::new().mode(Mode::Read).open(&empty), |e| matches!(e, NpkError::Io { .. }), &["empty"]);
+    refused(
+        OpenOptions::new().mode(Mode::Read).open(&empty),
+        |e| matches!(e, NpkError::Io { .. }),
+        &["empty"],
+    );
     assert!(tree(&empty).is_empty());
 }
 
