@@ -21,6 +21,8 @@
 //! # }
 //! ```
 
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
+
 mod catalog;
 pub mod core;
 mod deleted;

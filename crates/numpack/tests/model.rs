@@ -278,6 +278,9 @@ struct Model {
     next: u64,
 }
 
+/// Array, dtype, shape of the rows, seed of their values, indexes.
+type ReplaceCall = (usize, DataType, Vec<u64>, u32, Vec<i64>);
+
 impl Model {
     fn put(&mut self, name: &'static str, dtype: DataType, shape: &[u64], bytes: Vec<u8>) {
         let order = self.arrays.get(name).map_or(self.next, |old| old.order);
@@ -325,7 +328,7 @@ impl Model {
         Ok(())
     }
 
-    fn replace(&mut self, all: &[(usize, DataType, Vec<u64>, u32, Vec<i64>)]) -> Result<(), Kind> {
+    fn replace(&mut self, all: &[ReplaceCall]) -> Result<(), Kind> {
         distinct(all.iter().map(|rows| rows.0))?;
         let mut changed = self.arrays.clone();
         for (name, dtype, shape, seed, indexes) in all {
