@@ -204,7 +204,7 @@ impl Demo {
     fn compact_and_reopen(&mut self, table: &mut Table) -> Done {
         let mut compact = Times::default();
         compact.store(|| Ok(self.store.compact_array(self.name)?))?;
-        table.row("compact (once)", compact);
+        table.row("compact (once, with the sync of a new log)", compact);
         let mut sync = Times::default();
         sync.store(|| Ok(self.store.sync_metadata()?))?;
         table.row("sync everything to the disk (once)", sync);
