@@ -110,11 +110,6 @@ impl Catalog {
         arrays
     }
 
-    /// Number of arrays.
-    pub(crate) fn len(&self) -> usize {
-        self.by_name.len()
-    }
-
     /// The id that the next new array gets.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id

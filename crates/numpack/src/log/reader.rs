@@ -13,6 +13,8 @@ use crate::storage::{Access, FileName, Folder, StorageFile};
 
 /// Bytes read at once when records follow one another.
 const WINDOW: usize = 256 << 10;
+/// Bytes read at once behind a record with more redo bytes than this, which are stepped over.
+const SMALL_WINDOW: usize = 4 << 10;
 
 /// An open log.
 #[derive(Debug)]
@@ -128,6 +130,7 @@ pub(crate) struct Cursor<'a> {
     file_len: u64,
     window: Vec<u8>,
     window_at: u64,
+    read_ahead: usize,
 }
 
 impl<'a> Cursor<'a> {
@@ -137,7 +140,7 @@ impl<'a> Cursor<'a> {
     /// `Io`.
     pub(crate) fn new(log: &'a LogFile, position: Position) -> NpkResult<Cursor<'a>> {
         let file_len = log.file.len().map_err(|e| NpkError::io(&log.path, e))?;
-        Ok(Cursor { log, position, file_len, window: Vec::new(), window_at: 0 })
+        Ok(Cursor { log, position, file_len, window: Vec::new(), window_at: 0, read_ahead: SMALL_WINDOW })
     }
 
     /// Where the record that [`Cursor::next`] will look at begins.
@@ -189,6 +192,7 @@ impl<'a> Cursor<'a> {
         let next = Position { offset: end, seq: Some(header.seq), crc: header.crc };
         self.position = next;
         let Header { seq, time_us, redo_len, redo_crc, .. } = header;
+        self.read_ahead = if redo_len > SMALL_WINDOW as u64 { SMALL_WINDOW } else { WINDOW };
         Ok(Next::Record(Record { offset, seq, time_us, ops, redo_at, redo_len, redo_crc, next }))
     }
 
@@ -199,7 +203,7 @@ impl<'a> Cursor<'a> {
         }
         let window_end = self.window_at + self.window.len() as u64;
         if offset < self.window_at || offset + len as u64 > window_end {
-            let want = (len.max(WINDOW) as u64).min(self.file_len - offset) as usize;
+            let want = (len.max(self.read_ahead) as u64).min(self.file_len - offset) as usize;
             self.window.clear();
             self.window.try_reserve(want).map_err(|_| NpkError::OutOfMemory { bytes: want as u64 })?;
             self.window.resize(want, 0);

@@ -17,6 +17,8 @@ const STEP: u64 = 256 << 10;
 pub(crate) struct Tail {
     pub(crate) log: Arc<LogFile>,
     pub(crate) position: Position,
+    /// Where the snapshot ends that the log begins with.
+    pub(crate) snapshot_end: u64,
     /// Bytes of the file whose blocks are reserved.
     pub(crate) allocated: u64,
 }
@@ -107,7 +109,7 @@ pub(crate) fn write_next(
     file.sync().map_err(io)?;
     let log = LogFile { file, header, path: folder.path().join(FileName::Log.to_string()) };
     let position = Position { offset: end, seq: Some(seq), crc: framed.crc };
-    Ok(Tail { log: Arc::new(log), position, allocated })
+    Ok(Tail { log: Arc::new(log), position, snapshot_end: end, allocated })
 }
 
 /// The error for a commit whose operations do not fit a record.

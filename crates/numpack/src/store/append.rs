@@ -3,8 +3,9 @@
 use super::core::{Core, Writing};
 use super::raw::RawArray;
 use super::save::{check_names_differ, check_rows};
+use crate::catalog::{ArrayState, checked_bytes};
 use crate::core::checksum::crc32c;
-use crate::core::error::NpkResult;
+use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
 use crate::options::Durability;
 
@@ -17,6 +18,7 @@ impl Core {
         check_names_differ(rows)?;
         let arrays = rows.iter().map(|rows| self.known_array(rows.name)).collect::<NpkResult<Vec<_>>>()?;
         arrays.iter().zip(rows).try_for_each(|(array, rows)| check_rows(array, rows))?;
+        arrays.iter().zip(rows).try_for_each(|(array, rows)| check_total(array, rows))?;
         let mut ops = Vec::with_capacity(rows.len());
         for (array, rows) in arrays.iter().zip(rows).filter(|(_, rows)| rows.shape[0] > 0) {
             let file = self.own_data_file(array)?;
@@ -33,5 +35,20 @@ impl Core {
         self.commit(writing, &ops, &[])?;
         self.after_commit(writing);
         Ok(())
+    }
+}
+
+/// An error when the array would grow beyond what rows can be counted or addressed.
+fn check_total(array: &ArrayState, rows: &RawArray<'_>) -> NpkResult<()> {
+    let mut total = array.shape.clone();
+    total[0] = total[0].saturating_add(rows.shape[0]);
+    match checked_bytes(array.dtype, &total) {
+        Ok(_) => Ok(()),
+        Err(reason) => Err(NpkError::InvalidShape {
+            array: array.name.to_string(),
+            reason,
+            expected: format!("at most 2^48 rows after the {} there are", array.physical_rows()),
+            found: rows.shape.to_vec(),
+        }),
     }
 }

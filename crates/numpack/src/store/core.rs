@@ -45,6 +45,9 @@ pub(super) struct LogState {
     pub(super) tail: Tail,
     /// A place before which every replace is in the data files.
     pub(super) settled: Settled,
+    /// Checksum of a record that a reader must not follow: a power cut took its data, and no writer has
+    /// taken it out of the log yet.
+    pub(super) refused: Option<u32>,
 }
 
 /// A place in a log.
@@ -328,6 +331,7 @@ impl Core {
             let mut cursor = Cursor::new(&file, log.tail.position)?;
             loop {
                 match cursor.next()? {
+                    Next::Record(record) if Some(record.next.crc) == log.refused => break,
                     Next::Record(record) if record.seq > published && !file.redo_is_whole(&record)? => break,
                     Next::Record(record) => {
                         moved = record.ops.contains(&Op::Moved);
@@ -394,7 +398,7 @@ impl Core {
             });
         }
         let allocated = next.file.len().map_err(|e| NpkError::io(&next.path, e))?;
-        log.tail = Tail { log: next, position: snapshot.next, allocated };
+        log.tail = Tail { log: next, position: snapshot.next, snapshot_end: snapshot.next.offset, allocated };
         Ok(true)
     }
 

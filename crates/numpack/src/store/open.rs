@@ -35,6 +35,8 @@ pub(super) struct Folded {
     pub(super) records: Vec<Record>,
     /// Why the walk stopped, unless it was at the end.
     pub(super) bad: Option<String>,
+    /// Checksum of a sound record behind `position` that does not count: a power cut took its data.
+    pub(super) refused: Option<u32>,
 }
 
 /// Opens the store at `path`, or shares the one that this process has open.
@@ -209,7 +211,7 @@ fn fold_one(log: &Arc<LogFile>, trusted_up_to: u64) -> NpkResult<Folded> {
         let reason = bad.unwrap_or_else(|| "the log has no record".into());
         return Err(NpkError::corrupted(&log.path, position.offset, reason));
     }
-    Ok(Folded { log: Arc::clone(log), catalog, position, records, bad })
+    Ok(Folded { log: Arc::clone(log), catalog, position, records, bad, refused: None })
 }
 
 /// Applies a record to a catalog.
@@ -233,6 +235,8 @@ fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> N
     };
     let store_id = LogFile::open(&*folder, Access::Read)?.header.store_id;
     let control = if folder.traits().coherent { Control::open(&*folder, &store_id, writable)? } else { None };
+    let other_boot = control.as_ref().filter(|control| *control.boot_id() != folder.boot_id());
+    let before_cut = other_boot.map(Control::synced);
     let live =
         control.filter(|control| *control.boot_id() == folder.boot_id() && control.committed().is_some());
     if let Some(control) = live {
@@ -246,8 +250,14 @@ fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> N
         Some(lock) if writable => super::recover::recover(folder, lock, timeout),
         lock => {
             // A reader where no page can be trusted: every replace since the snapshot is laid over the files.
-            let folded = fold(&*folder, false, 0)?;
-            super::recover::refuse_damage(&*folder, &folded)?;
+            let mut folded = fold(&*folder, false, 0)?;
+            match before_cut {
+                Some(synced) => {
+                    check_floor(&folded, synced)?;
+                    super::recover::keep_sound_prefix(&*folder, &mut folded, synced)?;
+                }
+                None => super::recover::refuse_damage(&*folder, &folded)?,
+            }
             let seq = folded.catalog.seq;
             let hints = Hints { committed: seq, applied: 0, synced: 0 };
             let control = Control::local(folder.boot_id(), hints);
@@ -273,7 +283,7 @@ pub(super) fn assemble(
     control: Control,
     folded: Folded,
 ) -> Core {
-    let Folded { log, mut catalog, position, records, .. } = folded;
+    let Folded { log, mut catalog, position, records, refused, .. } = folded;
     let synced = control.synced();
     let first = records.first().map_or(position, |snapshot| snapshot.next);
     // Only commits that the last sync did not cover are unsynced.
@@ -285,8 +295,8 @@ pub(super) fn assemble(
     let settled = Settled { log: Arc::clone(&log), position: first };
     let allocated = log.file.len().unwrap_or(position.offset);
     let seen = AtomicU64::new(catalog.seq);
-    let tail = Tail { log, position, allocated };
-    let mut state = LogState { tail, settled };
+    let tail = Tail { log, position, snapshot_end: first.offset, allocated };
+    let mut state = LogState { tail, settled, refused };
     if control.is_shared() && control.applied().is_some_and(|applied| applied >= catalog.seq) {
         state.settled = Settled { log: Arc::clone(&state.tail.log), position };
     }

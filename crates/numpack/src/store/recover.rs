@@ -52,6 +52,7 @@ pub(super) fn recover(
     check_floor(&folded, synced)?;
     if cut_possible {
         keep_sound_prefix(&*folder, &mut folded, synced)?;
+        erase_cut(&folded)?;
     } else {
         refuse_damage(&*folder, &folded)?;
     }
@@ -119,9 +120,24 @@ fn record_head(rest: &[u8]) -> Option<([u8; HEADER], Header, &[u8])> {
     Some((head, Header::decode(&head), &[]))
 }
 
+/// Takes what was cut off out of the log, so that nobody reads it back in.
+fn erase_cut(folded: &Folded) -> NpkResult<()> {
+    let log = &folded.log;
+    let io = |e| NpkError::io(&log.path, e);
+    let at = folded.position.offset;
+    if at + HEADER as u64 <= log.file.len().map_err(io)? {
+        log.file.write_at(&[&[0; HEADER]], at).map_err(io)?;
+    }
+    Ok(())
+}
+
 /// Cuts the fold back to the longest prefix whose data files hold what was committed.
-fn keep_sound_prefix(folder: &dyn Folder, folded: &mut Folded, synced: u64) -> NpkResult<()> {
+///
+/// # Errors
+/// `Corrupted` when what was synced is not there; `Io`.
+pub(super) fn keep_sound_prefix(folder: &dyn Folder, folded: &mut Folded, synced: u64) -> NpkResult<()> {
     let mut sound = HashSet::new();
+    folded.catalog = refold(folded, synced)?;
     loop {
         let Some(array) = first_unsound(folder, &folded.catalog, &mut sound)? else { return Ok(()) };
         let touches = |record: &Record| {
@@ -141,17 +157,23 @@ fn keep_sound_prefix(folder: &dyn Folder, folded: &mut Folded, synced: u64) -> N
                 format!("array {:?} does not hold what was synced", array.name),
             ));
         };
+        folded.refused = Some(folded.records[cut].next.crc);
         folded.records.truncate(cut);
-        let mut catalog = Catalog::default();
-        for record in &folded.records {
-            apply(&mut catalog, &folded.log, record)?;
-            if record.seq <= synced {
-                catalog.unsynced.clear();
-            }
-        }
         folded.position = folded.records[cut - 1].next;
-        folded.catalog = catalog;
+        folded.catalog = refold(folded, synced)?;
     }
+}
+
+/// The catalog of the records that are left; only what came after the last sync counts as unsynced.
+fn refold(folded: &Folded, synced: u64) -> NpkResult<Catalog> {
+    let mut catalog = Catalog::default();
+    for record in &folded.records {
+        apply(&mut catalog, &folded.log, record)?;
+        if record.seq <= synced {
+            catalog.unsynced.clear();
+        }
+    }
+    Ok(catalog)
 }
 
 type Checked = HashSet<(FileName, u64, Option<u32>)>;

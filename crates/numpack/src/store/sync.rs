@@ -81,18 +81,17 @@ impl Core {
     }
 
     fn checkpoint_is_due(&self) -> bool {
-        let log = self.log();
-        let base = log.tail.log.start().offset;
-        let length = log.tail.position.offset - base;
+        let (length, snapshot) = {
+            let tail = &self.log().tail;
+            (tail.position.offset - tail.snapshot_end, tail.snapshot_end)
+        };
         if length < LOG_OPERATIONS {
             return false;
         }
-        drop(log);
-        // A rough size of the state, so that a large one is not written again and again.
-        let state = self.with_catalog(|catalog| 160 * catalog.len() as u64);
         let limit =
             if self.with_catalog(|catalog| catalog.replaced.is_empty()) { LOG_OPERATIONS } else { LOG_REDO };
-        length > limit.max(4 * state)
+        // Several times the state, so that a large one is not written again and again.
+        length > limit.max(4 * snapshot)
     }
 
     /// Starts a new log that begins with the state as it is. Syncs all data first: the redo bytes go.

@@ -9,10 +9,10 @@ const STORE: &str = "NUMPACK_TEST_STORE";
 /// A folder in memory where there is one, so that no test waits for a disk.
 pub(crate) fn scratch() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() {
-        if let Ok(dir) = tempfile::tempdir_in(memory) {
-            return dir;
-        }
+    if memory.is_dir()
+        && let Ok(dir) = tempfile::tempdir_in(memory)
+    {
+        return dir;
     }
     tempfile::tempdir().expect("a temporary folder")
 }
