@@ -399,14 +399,14 @@ impl Core {
     }
 
     fn after_catch_up(&self, log: &mut LogState) {
-        if self.control.is_shared() && self.control.applied().is_some_and(|applied| applied >= log.tail.seq())
-        {
-            log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
-        }
-        if !self.control.is_shared() && log.settled.log.header != log.tail.log.header {
+        if log.settled.log.header != log.tail.log.header {
             // A checkpoint applied everything before it; what came since may be under way.
             let position = log.tail.log.start();
             log.settled = Settled { log: Arc::clone(&log.tail.log), position };
+        }
+        if self.control.is_shared() && self.control.applied().is_some_and(|applied| applied >= log.tail.seq())
+        {
+            log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         }
         let synced = self.control.synced();
         self.with_catalog_mut(|catalog| {
