@@ -161,7 +161,9 @@ impl Core {
 
     /// Removes the files of a call that failed. Best effort: the next writer after a death does it too.
     pub(super) fn forget_failed(&self, writing: &Writing<'_>) {
-        if self.log().tail.seq() < writing.next_seq() {
+        // One lock of the log after the other: the next number takes it as well.
+        let next = writing.next_seq();
+        if self.log().tail.seq() < next {
             self.sweep();
         }
     }
