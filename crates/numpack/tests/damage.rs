@@ -158,7 +158,10 @@ fn a_flipped_byte_in_the_middle_of_the_log_is_seen_without_the_control_page() {
     let log = fs::read(base.join(LOG)).unwrap();
     let starts = record_starts(&log);
     assert!(starts.len() > 8, "{starts:?}");
-    let padding: Vec<usize> = starts.iter().flat_map(|&at| record_end(&log, at)..record_end(&log, at).next_multiple_of(8)).collect();
+    let padding: Vec<usize> = starts
+        .iter()
+        .flat_map(|&at| record_end(&log, at)..record_end(&log, at).next_multiple_of(8))
+        .collect();
     fs::remove_file(damaged.join(CONTROL)).unwrap();
     assert!(!check("no control page", &damaged, &work, &contents));
     for at in 64..*starts.last().unwrap() {
@@ -205,7 +208,10 @@ fn log_and_control_page_cut_emptied_or_gone() {
     for mode in [Mode::Read, Mode::ReadWrite, Mode::Append, Mode::Truncate, Mode::CreateNew] {
         copy(&damaged, &work);
         let error = try_read(&work, mode).unwrap_err();
-        assert!(matches!(&error, NpkError::Corrupted { file, .. } if file.ends_with(LOG)), "{mode:?}: {error}");
+        assert!(
+            matches!(&error, NpkError::Corrupted { file, .. } if file.ends_with(LOG)),
+            "{mode:?}: {error}"
+        );
     }
 }
 

@@ -44,10 +44,22 @@ impl Element for bool {
 macro_rules! typed {
     ($dtype:expr, $t:ident => $body:expr) => {
         match $dtype {
-            DataType::Uint8 => { type $t = u8; $body }
-            DataType::Int32 => { type $t = i32; $body }
-            DataType::Bool => { type $t = bool; $body }
-            _ => { type $t = f64; $body }
+            DataType::Uint8 => {
+                type $t = u8;
+                $body
+            }
+            DataType::Int32 => {
+                type $t = i32;
+                $body
+            }
+            DataType::Bool => {
+                type $t = bool;
+                $body
+            }
+            _ => {
+                type $t = f64;
+                $body
+            }
         }
     };
 }
@@ -55,7 +67,9 @@ macro_rules! typed {
 const DTYPES: [DataType; 4] = [DataType::Uint8, DataType::Int32, DataType::Float64, DataType::Bool];
 
 fn values<T: Element>(shape: &[u64], seed: u32) -> Vec<T> {
-    (0..shape.iter().product::<u64>() as u32).map(|n| T::make(seed.wrapping_mul(31).wrapping_add(n))).collect()
+    (0..shape.iter().product::<u64>() as u32)
+        .map(|n| T::make(seed.wrapping_mul(31).wrapping_add(n)))
+        .collect()
 }
 
 fn array<T: Element>(shape: &[u64], seed: u32) -> ArrayD<T> {
@@ -159,20 +173,38 @@ struct Rows {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Save { arrays: Vec<(usize, Vec<u64>, u32)>, dtype: usize },
-    SaveSlice { name: usize, shape: Vec<u64>, dtype: usize, seed: u32, short: bool },
+    Save {
+        arrays: Vec<(usize, Vec<u64>, u32)>,
+        dtype: usize,
+    },
+    SaveSlice {
+        name: usize,
+        shape: Vec<u64>,
+        dtype: usize,
+        seed: u32,
+        short: bool,
+    },
     BadName(bool),
     Append(Vec<Rows>),
     Replace(Vec<Rows>),
-    DropRows { name: usize, indexes: Vec<i64> },
+    DropRows {
+        name: usize,
+        indexes: Vec<i64>,
+    },
     DropArray(usize),
     DropMany(Vec<usize>),
     Compact(usize),
     Clone(usize, usize),
     Reset,
     Sync,
-    Get { name: usize, indexes: Vec<i64> },
-    Stream { name: usize, rows: usize },
+    Get {
+        name: usize,
+        indexes: Vec<i64>,
+    },
+    Stream {
+        name: usize,
+        rows: usize,
+    },
     HoldView(usize),
     Reopen,
     /// Enough redo bytes to make the log begin anew.
@@ -340,10 +372,8 @@ struct World {
 impl World {
     fn run(&mut self, instance: usize, step: &Step) {
         let store = self.stores[instance].clone();
-        let writes = !matches!(
-            step,
-            Step::Get { .. } | Step::Stream { .. } | Step::HoldView(_) | Step::Reopen
-        );
+        let writes =
+            !matches!(step, Step::Get { .. } | Step::Stream { .. } | Step::HoldView(_) | Step::Reopen);
         if writes && instance == READER {
             let got = self.call(&store, step).map_err(kind);
             assert_eq!(got, Err(Kind::ReadOnly), "{step:?}");
@@ -426,7 +456,8 @@ impl World {
             Step::Get { name, indexes } => {
                 let dtype = self.model.get(*name).map_or(DataType::Uint8, |plain| plain.dtype);
                 let bytes = store.read_rows(NAMES[*name], indexes)?;
-                let got = typed!(dtype, T => store.getitem::<T>(NAMES[*name], indexes).map(|a| to_bytes(&a)))?;
+                let got =
+                    typed!(dtype, T => store.getitem::<T>(NAMES[*name], indexes).map(|a| to_bytes(&a)))?;
                 assert_eq!(got, bytes);
                 let plain = self.model.get(*name).unwrap();
                 let rows = plain.indexes(indexes).unwrap();
