@@ -634,7 +634,7 @@ fn check_array<T: Element>(store: &ParallelIO, name: &str, plain: &Plain) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, max_shrink_iters: 3000, ..ProptestConfig::default() })]
 
     #[test]
     fn every_instance_shows_what_the_model_holds(

@@ -309,3 +309,152 @@ fn a_newer_format_is_refused_untouched() {
     }
     assert!(tree(&path) == before);
 }
+
+/// Set for a test that runs itself again in another process: the folder to work in.
+#[cfg(unix)]
+const CHILD: &str = "NUMPACK_TEST_CHILD";
+
+/// Runs `command` as the child part of the test `name` and expects it to pass.
+#[cfg(unix)]
+fn run_child(mut command: std::process::Command, name: &str, dir: &Path) {
+    let output = command.args(["--exact", name, "--nocapture"]).env(CHILD, dir).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
+#[cfg(unix)]
+fn limit_files(bytes: Option<u64>) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Fsize);
+    setrlimit(Resource::Fsize, Rlimit { current: bytes.or(limit.maximum), maximum: limit.maximum }).unwrap();
+}
+
+/// A write beyond the limit on the size of files fails as one on a full disk does.
+#[cfg(unix)]
+#[test]
+fn a_full_disk() {
+    if let Some(dir) = std::env::var_os(CHILD) {
+        return full_disk(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    // An ignored signal stays ignored in what the shell becomes.
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(std::env::current_exe().unwrap());
+    run_child(shell, "a_full_disk", dir.path());
+}
+
+#[cfg(unix)]
+fn full_disk(dir: &Path) {
+    let full: fn(&NpkError) -> bool = |e| matches!(e, NpkError::Io { .. });
+    for durability in [Durability::Process, Durability::Power] {
+        let path = dir.join(format!("{durability:?}"));
+        let store = OpenOptions::new().durability(durability).open(&path).unwrap();
+        let old = array(&[100, 64], 1u8);
+        let big = array(&[20_000, 64], 2u8);
+        store.save_arrays(&[("a".into(), old.clone(), DataType::Uint8)]).unwrap();
+        store.clone_array("a", "b").unwrap();
+        store.drop_arrays("b", Some(&[0])).unwrap();
+        let files = || tree(&path).into_keys().collect::<Vec<_>>();
+        let before = files();
+
+        limit_files(Some(4096));
+        let at = [path.to_str().unwrap()];
+        refused(store.save_arrays(&[("a".into(), big.clone(), DataType::Uint8)]), full, &at);
+        refused(store.save_arrays(&[("new".into(), big.clone(), DataType::Uint8)]), full, &at);
+        refused(store.append_rows("a", &big), full, &at);
+        refused(store.append_many(&[("b", &array(&[1, 64], 3u8)), ("a", &big)]), full, &at);
+        refused(store.compact_array("b"), full, &at);
+        assert_eq!(store.load_array::<u8>("a").unwrap(), old);
+        assert_eq!(store.get_shape("b").unwrap(), [99, 64]);
+        assert_eq!(store.list_arrays(), ["a", "b"]);
+        assert_eq!(files(), before, "a failed call left files");
+
+        limit_files(None);
+        store.append_rows("a", &big).unwrap();
+        store.append_rows("b", &array(&[1, 64], 4u8)).unwrap();
+        store.compact_array("b").unwrap();
+        assert_eq!(store.get_shape("a").unwrap(), [20_100, 64]);
+        assert_eq!(store.getitem::<u8>("a", &[99, 100]).unwrap()[[1, 0]], 2);
+        assert_eq!(store.getitem::<u8>("b", &[98, 99]).unwrap()[[1, 63]], 4);
+
+        // No room in the log: what was acknowledged stays, the rest never was.
+        limit_files(Some(fs::metadata(path.join("metadata.npkm")).unwrap().len()));
+        let mut last = 0u8;
+        let error = loop {
+            match store.replace_rows("b", &array(&[50, 64], last + 1), &(0..50).collect::<Vec<_>>()) {
+                Ok(()) => last += 1,
+                Err(error) => break error,
+            }
+            assert!(last < 250, "the log never filled up");
+        };
+        assert!(full(&error), "{error}");
+        let check = |store: &ParallelIO, value: u8| {
+            let got = store.load_array::<u8>("b").unwrap();
+            assert!((0..50).all(|row| got[[row, 0]] == value && got[[row, 63]] == value));
+            assert_eq!((got[[50, 0]], got[[99, 0]]), (1, 4));
+        };
+        check(&store, last);
+        limit_files(None);
+        store.replace_rows("b", &array(&[50, 64], 251u8), &(0..50).collect::<Vec<_>>()).unwrap();
+        check(&store, 251);
+        drop(store);
+        check(&ParallelIO::new(path).unwrap(), 251);
+    }
+}
+
+/// Root may write anywhere: the test runs its second half as nobody then.
+#[cfg(unix)]
+#[test]
+fn a_folder_without_permission_to_write() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if let Some(dir) = std::env::var_os(CHILD) {
+        return without_permission(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(dir.path(), 0o755);
+    let program = dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    mode(&program, 0o755);
+    for name in ["whole", "without-page"] {
+        let path = dir.path().join(name);
+        let store = ParallelIO::new(path.clone()).unwrap();
+        store.save_slice("a", &[1u8, 2, 3], &[3]).unwrap();
+        store.replace_slice("a", &[9u8], &[1]).unwrap();
+        drop(store);
+        if name != "whole" {
+            fs::remove_file(path.join("control.npkc")).unwrap();
+        }
+        tree(&path).keys().for_each(|file| mode(file, 0o444));
+        mode(&path, 0o555);
+    }
+    mode(dir.path(), 0o555);
+    let before = tree(dir.path());
+    let mut command = std::process::Command::new(&program);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    run_child(command, "a_folder_without_permission_to_write", dir.path());
+    assert!(tree(dir.path()) == before);
+    mode(dir.path(), 0o755);
+    ["whole", "without-page"].iter().for_each(|name| mode(&dir.path().join(name), 0o755));
+}
+
+#[cfg(unix)]
+fn without_permission(dir: &Path) {
+    let probe = fs::write(dir.join("probe"), "").unwrap_err();
+    assert_eq!(probe.kind(), std::io::ErrorKind::PermissionDenied);
+    let denied: fn(&NpkError) -> bool =
+        |e| matches!(e, NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied);
+    for name in ["whole", "without-page"] {
+        let path = dir.join(name);
+        let reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
+        assert_eq!(reader.load_vec::<u8>("a").unwrap().1, [1, 9, 3]);
+        assert_eq!(reader.get_array_view("a").unwrap().to_array::<u8>().unwrap()[1], 9);
+        for mode in [Mode::ReadWrite, Mode::Append, Mode::Truncate] {
+            refused(OpenOptions::new().mode(mode).open(&path), denied, &[path.to_str().unwrap()]);
+        }
+    }
+    refused(ParallelIO::new(dir.join("new")), denied, &["new"]);
+}

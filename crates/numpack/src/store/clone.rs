@@ -68,7 +68,7 @@ impl Core {
             self.commit(writing, &[op(checksum)], &[])
         });
         if committed.is_err() {
-            self.forget_failed(writing);
+            self.forget_failed();
         }
         committed?;
         self.after_commit(writing);

@@ -42,7 +42,7 @@ impl Core {
             self.commit(writing, &ops, &[])
         });
         if committed.is_err() {
-            self.forget_failed(writing);
+            self.forget_failed();
         }
         committed?;
         self.after_commit(writing);
@@ -162,8 +162,9 @@ impl Core {
     }
 
     /// Removes the files of a call that failed. Best effort: the next writer after a death does it too.
-    pub(super) fn forget_failed(&self, writing: &Writing<'_>) {
-        if self.log().tail.seq() < writing.next_seq() {
+    pub(super) fn forget_failed(&self) {
+        // After a failure in the log itself the record may stand there, and need its files.
+        if self.poisoned.get().is_none() {
             self.sweep();
         }
     }
