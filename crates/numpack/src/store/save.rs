@@ -160,8 +160,9 @@ impl Core {
     }
 
     /// Removes the files of a call that failed. Best effort: the next writer after a death does it too.
-    pub(super) fn forget_failed(&self, writing: &Writing<'_>) {
-        if self.log().tail.seq() < writing.next_seq() {
+    pub(super) fn forget_failed(&self, _locked: &Writing<'_>) {
+        // A poisoned store may hold the record all the same: its files must stay.
+        if self.check_poison().is_ok() {
             self.sweep();
         }
     }
