@@ -4,6 +4,7 @@
 //! takes fewer runs and smaller arrays. A row compares medians of runs that alternate with their floor, so
 //! that a busy machine slows both. The store lies in a temporary folder of the system (`TMPDIR` moves it).
 //! The process ends with status 0 whether targets are met or not: the figures depend on the machine.
+#![expect(clippy::unit_arg, reason = "timed closures return the unit of the call they time")]
 
 use std::fs::File;
 use std::hint::black_box;
