@@ -160,7 +160,6 @@ fn a_process_that_dies_anywhere_leaves_before_or_after() {
 
 /// Deaths during the opening that follows a death, in the same boot or after a power cut that lost nothing.
 #[test]
-#[ignore = "fails: a death between the new control page and the redo in `recover` shows unapplied replaces"]
 fn a_process_that_dies_in_recovery_too_leaves_before_or_after() {
     for scene in SCENES.iter().filter(|scene| !["checkpoint", "save into a spare file"].contains(&scene.name))
     {

@@ -89,14 +89,28 @@ impl Control {
 
     /// Writes a new page, in place where a damaged one is, and maps it. The caller holds the writers' lock.
     ///
+    /// Arrays in `replaced` get odd sequence words, and the page says that a writer is at work: whoever
+    /// finds it so must apply their replaces first, or lay them over what is read.
+    ///
     /// # Errors
     /// `Io`.
-    pub(crate) fn create(folder: &dyn Folder, store_id: &[u8; 16], hints: Hints) -> NpkResult<Control> {
+    pub(crate) fn create(
+        folder: &dyn Folder,
+        store_id: &[u8; 16],
+        hints: Hints,
+        replaced: impl IntoIterator<Item = u64>,
+    ) -> NpkResult<Control> {
         let boot_id = folder.boot_id();
+        let mut page = encode_page(store_id, &boot_id, hints);
+        for id in replaced {
+            let at = slot_at(id) as usize;
+            page[at..at + 8].copy_from_slice(&1_u64.to_le_bytes());
+            page[Hint::Busy as usize..][..8].copy_from_slice(&encode_hint(Hint::Busy, 1).to_le_bytes());
+        }
         let create = || -> io::Result<Control> {
             let file = folder.open(FileName::Control, Access::OpenOrCreate)?;
             file.allocate(0, PAGE)?;
-            file.write_at(&[&encode_page(store_id, &boot_id, hints)], 0)?;
+            file.write_at(&[&page], 0)?;
             file.sync()?;
             let mapping = file.map(PAGE, 0, true)?;
             Ok(Control { page: Page::Shared { file, mapping }, boot_id })

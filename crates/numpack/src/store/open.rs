@@ -116,7 +116,7 @@ fn create(folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<()> {
     write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
     if folder.traits().coherent {
-        Control::create(folder, &header.store_id, Hints { committed: 0, applied: 0, synced: 0 })?;
+        Control::create(folder, &header.store_id, Hints { committed: 0, applied: 0, synced: 0 }, [])?;
     }
     folder.rename(FileName::NextLog, FileName::Log).map_err(|e| NpkError::io(path(), e))?;
     folder.sync().map_err(|e| NpkError::io(path(), e))

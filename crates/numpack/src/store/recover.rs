@@ -60,12 +60,11 @@ pub(super) fn recover(
     let hints = Hints { committed: seq, applied: 0, synced };
     drop(control);
     let page = if coherent {
-        Control::create(&*folder, &store_id, hints)?
+        // Until the replaces are in the data files again, readers lay them over what they read.
+        Control::create(&*folder, &store_id, hints, folded.catalog.replaced.iter().copied())?
     } else {
         Control::local(folder.boot_id(), hints)
     };
-    // Until the replaces are in the data files again, readers lay them over what they read.
-    folded.catalog.replaced.iter().for_each(|&id| page.set_replacing(id, true));
     drop(guard);
     let core = assemble(folder, true, Some(lock), page, folded);
     mend(&core, timeout)?;
