@@ -29,9 +29,10 @@ impl Core {
             }
             // Open and map before the commit: what can fail fails here.
             let file = self.own_data_file(&array)?;
-            file.check_len(array.bytes())?;
             if self.folder.traits().mapped_writes {
                 file.write_mapping(array.bytes())?;
+            } else {
+                file.check_len(array.bytes())?;
             }
             let (id, generation, row_bytes) = (array.id, array.generation, array.row_bytes());
             ops.push(Op::Replace { id, generation, redo_offset, row_bytes, runs });

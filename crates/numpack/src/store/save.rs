@@ -135,8 +135,11 @@ impl Core {
         self.folder.rename(old, name).ok()?;
         let checksum = if self.folder.traits().mapped_writes {
             let mapping = file.map(len, 0, true).ok()?;
-            mapping.prefault_writes(0, len).ok()?;
-            write_parts(bytes, |at, block| file.store(&mapping, at, block)).ok()?
+            let store = |at, block: &[u8]| {
+                mapping.prefault_writes(at, block.len() as u64)?;
+                file.store(&mapping, at, block)
+            };
+            write_parts(bytes, store).ok()?
         } else {
             write_parts(bytes, |at, block| file.write_at(&[block], at)).ok()?
         };
