@@ -1,6 +1,5 @@
 //! A process that dies at any call, and a disk that refuses any call: the store is as before or as after.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::allow_attributes, reason = "a failing set-up is a failing test")]
 
 mod common;
 
