@@ -1,0 +1,127 @@
+//! After a power cut: what was synced is there, what the disk lost is cut off, and stays cut off.
+//!
+//! The cut is played on the real files: bytes and records that were never synced are taken away, and the
+//! store is opened as if in another boot.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use common::disk::{Call, Disk, Rule, Verdict};
+use common::scene::{temp_dir, values};
+use numpack::prelude::*;
+
+#[expect(dead_code, reason = "shared with the fault tests, which use all of it")]
+mod common;
+
+/// A disk that works.
+#[derive(Debug)]
+struct Sound;
+
+impl Rule for Sound {
+    fn ask(&self, _call: &Call<'_>) -> Verdict {
+        Verdict::Do
+    }
+}
+
+fn after_the_cut(path: &Path, mode: Mode) -> NpkResult<ParallelIO> {
+    ParallelIO::open_folder(Disk::new(path, Arc::new(Sound), Some(9)), OpenOptions::new().mode(mode))
+}
+
+/// The used length of the log, so that a test can take later records away.
+fn log_bytes(path: &Path) -> Vec<u8> {
+    fs::read(path.join("metadata.npkm")).unwrap()
+}
+
+fn data_file(path: &Path, store: &ParallelIO, name: &str) -> File {
+    let file = store.get_array_metadata(name).unwrap().data_file;
+    File::options().write(true).open(path.join(file)).unwrap()
+}
+
+/// Ten synced rows, then an unsynced append whose bytes the disk lost, then another commit.
+fn lost_append(path: &Path) {
+    let store = ParallelIO::new(path.to_owned()).unwrap();
+    store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
+    store.sync_metadata().unwrap();
+    store.append_slice("a", &values(40, 40)).unwrap();
+    store.save_slice("b", &values(0, 4), &[4]).unwrap();
+    data_file(path, &store, "a").write_all_at(&[0; 160], 160).unwrap();
+}
+
+fn check_cut(store: &ParallelIO) {
+    assert_eq!(store.list_arrays(), ["a"], "nothing after the cut counts");
+    assert_eq!(store.load_vec::<f32>("a").unwrap(), (vec![10, 4], values(0, 40)));
+}
+
+#[test]
+fn rows_that_the_disk_lost_are_cut_off_for_good() {
+    let dir = temp_dir();
+    lost_append(dir.path());
+    let store = after_the_cut(dir.path(), Mode::ReadWrite).unwrap();
+    check_cut(&store);
+    store.append_slice("a", &values(40, 4)).unwrap();
+    drop(store);
+    let again = after_the_cut(dir.path(), Mode::ReadWrite).unwrap();
+    assert_eq!(again.load_vec::<f32>("a").unwrap(), (vec![11, 4], values(0, 44)));
+    assert!(again.verify().unwrap().findings.is_empty(), "{:?}", again.verify());
+}
+
+#[test]
+fn a_reader_cuts_in_memory_and_follows_the_writer_that_mends() {
+    let dir = temp_dir();
+    lost_append(dir.path());
+    let before = log_bytes(dir.path());
+    let reader = after_the_cut(dir.path(), Mode::Read).unwrap();
+    check_cut(&reader);
+    check_cut(&reader);
+    assert_eq!(log_bytes(dir.path()), before, "a reader changes nothing");
+    let writer = after_the_cut(dir.path(), Mode::ReadWrite).unwrap();
+    writer.save_slice("c", &values(5, 2), &[2]).unwrap();
+    assert_eq!(reader.load_vec::<f32>("c").unwrap(), (vec![2], values(5, 2)));
+}
+
+#[test]
+fn a_replace_whose_record_was_lost_does_not_take_what_was_synced() {
+    let dir = temp_dir();
+    let store = ParallelIO::new(dir.path().to_owned()).unwrap();
+    store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
+    store.sync_metadata().unwrap();
+    let synced = log_bytes(dir.path());
+    store.replace_slice("a", &values(100, 4), &[3]).unwrap();
+    drop(store);
+    let log = File::options().write(true).open(dir.path().join("metadata.npkm")).unwrap();
+    log.write_all_at(&synced, 0).unwrap();
+    let store = after_the_cut(dir.path(), Mode::ReadWrite).unwrap();
+    let (shape, rows) = store.load_vec::<f32>("a").unwrap();
+    assert_eq!(shape, [10, 4]);
+    // The replaced row may be old or new; every other row is what was synced.
+    assert_eq!((&rows[..12], &rows[16..]), (&values(0, 12)[..], &values(16, 24)[..]));
+}
+
+#[test]
+fn a_lost_file_takes_its_commit_and_the_old_contents_come_back() {
+    let dir = temp_dir();
+    let store = ParallelIO::new(dir.path().to_owned()).unwrap();
+    store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
+    store.sync_metadata().unwrap();
+    store.save_slice("a", &values(500, 8), &[2, 4]).unwrap();
+    let lost = dir.path().join(store.get_array_metadata("a").unwrap().data_file);
+    drop(store);
+    fs::remove_file(lost).unwrap();
+    check_cut(&after_the_cut(dir.path(), Mode::ReadWrite).unwrap());
+}
+
+#[test]
+fn what_was_synced_and_is_gone_is_damage() {
+    let dir = temp_dir();
+    let store = ParallelIO::new(dir.path().to_owned()).unwrap();
+    store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
+    store.sync_metadata().unwrap();
+    drop(store);
+    let log = File::options().write(true).open(dir.path().join("metadata.npkm")).unwrap();
+    let at = fs::read(dir.path().join("metadata.npkm")).unwrap().iter().rposition(|&b| b != 0).unwrap();
+    log.write_all_at(&[0xee], at as u64 - 4).unwrap();
+    assert!(matches!(after_the_cut(dir.path(), Mode::ReadWrite), Err(NpkError::Corrupted { .. })));
+}
