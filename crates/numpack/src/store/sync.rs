@@ -14,7 +14,7 @@ const LOG_OPERATIONS: u64 = 1 << 20;
 /// Redo bytes may pile up this far: replacing the log means syncing the data they protect.
 const LOG_REDO: u64 = 64 << 20;
 /// Retired files that wait for a sync may hold this many bytes before one is made for their sake.
-const RETIRED_BYTES: u64 = 256 << 20;
+const RETIRED_BYTES: u64 = 4 << 30;
 
 impl Core {
     /// Makes every commit so far durable.
