@@ -131,7 +131,12 @@ impl Catalog {
                     return Err("rows were replaced that are not there");
                 }
                 array.checksum = None;
-                self.replaced.insert(*id);
+                if runs.is_empty() {
+                    // A writable view: bytes change without redo, and only a sync makes them durable.
+                    self.unsynced.insert(*id);
+                } else {
+                    self.replaced.insert(*id);
+                }
             }
             Op::Delete { id, runs } => {
                 let array = self.change(*id, time_us)?;

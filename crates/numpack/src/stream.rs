@@ -1,30 +1,33 @@
 //! Batches of rows, one after the other, in the memory of one batch.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
 
 use ndarray::ArrayD;
 
 use crate::catalog::ArrayState;
+use crate::core::dtype::DataType;
 use crate::core::element::NpkElement;
 use crate::core::error::{NpkError, NpkResult};
 use crate::store::ParallelIO;
+use crate::store::internal::{self, Elements, Filled, Target};
 
-/// Iterator over batches of an array's rows; see [`ParallelIO::stream_load`].
+/// Batches of an array's rows in memory of the caller; see [`ParallelIO::stream_rows`].
 ///
 /// Each batch is of one commit. The position is a logical row number, so rows appended while the stream runs
 /// are seen, and deleting rows before the position moves it over as many others. After an error it ends.
 #[derive(Debug)]
-pub struct StreamIterator<T> {
+pub struct RowStream {
     store: ParallelIO,
     name: String,
     id: u64,
     next: u64,
     rows: u64,
     done: bool,
-    element: PhantomData<fn() -> T>,
 }
 
-impl<T: NpkElement> StreamIterator<T> {
+impl RowStream {
     pub(crate) fn new(store: ParallelIO, array: &ArrayState, rows: usize) -> NpkResult<Self> {
         if rows == 0 {
             return Err(NpkError::InvalidArgument {
@@ -33,17 +36,81 @@ impl<T: NpkElement> StreamIterator<T> {
                 reason: "a batch has at least one row",
             });
         }
-        crate::store::internal::require_rows(array)?;
+        internal::require_rows(array)?;
         let name = array.name.to_string();
-        Ok(StreamIterator {
-            store,
-            name,
-            id: array.id,
-            next: 0,
-            rows: rows as u64,
-            done: false,
-            element: PhantomData,
-        })
+        Ok(RowStream { store, name, id: array.id, next: 0, rows: rows as u64, done: false })
+    }
+
+    /// The next batch, in memory that `allocate` returns for its dtype and shape; `None` behind the last row.
+    ///
+    /// # Errors
+    /// `ArrayNotFound` when the array is gone or another one has its name; those of
+    /// [`ParallelIO::load_into`].
+    pub fn next_into<B: AsMut<[MaybeUninit<u8>]>>(
+        &mut self,
+        mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
+    ) -> Option<NpkResult<B>> {
+        let batch = self.next_batch(|array, shape| Filled::new(&mut allocate, array.dtype, shape))?;
+        Some(batch.map(|batch| batch.target.0))
+    }
+
+    fn next_batch<T: Target>(
+        &mut self,
+        allocate: impl FnMut(&ArrayState, &[u64]) -> NpkResult<T>,
+    ) -> Option<NpkResult<Batch<T>>> {
+        if self.done {
+            return None;
+        }
+        let batch = self.read(allocate);
+        match &batch {
+            Ok(None) | Err(_) => self.done = true,
+            Ok(Some(batch)) => self.next += batch.shape[0],
+        }
+        batch.transpose()
+    }
+
+    fn read<T: Target>(
+        &self,
+        mut allocate: impl FnMut(&ArrayState, &[u64]) -> NpkResult<T>,
+    ) -> NpkResult<Option<Batch<T>>> {
+        let mut shape = Vec::new();
+        let (array, target) = self.store.core()?.read_range(&self.name, |array| {
+            if array.id != self.id {
+                return Err(NpkError::ArrayNotFound(self.name.clone()));
+            }
+            let end = self.next.saturating_add(self.rows).min(array.rows());
+            shape.clone_from(&array.shape);
+            shape[0] = end.saturating_sub(self.next);
+            let target = if shape[0] > 0 { Some(allocate(array, &shape)?) } else { None };
+            Ok((self.next..end, target))
+        })?;
+        Ok(target.map(|target| Batch { array, shape, target }))
+    }
+}
+
+/// Rows of one commit.
+struct Batch<T> {
+    array: Arc<ArrayState>,
+    shape: Vec<u64>,
+    target: T,
+}
+
+impl<T: Target> Target for Option<T> {
+    fn bytes(&mut self) -> &mut [MaybeUninit<u8>] {
+        self.as_mut().map_or(&mut [], Target::bytes)
+    }
+}
+
+/// Iterator over batches of an array's rows; see [`ParallelIO::stream_load`] and [`RowStream`].
+#[derive(Debug)]
+pub struct StreamIterator<T> {
+    rows: RowStream,
+    element: PhantomData<fn() -> T>,
+}
+
+impl<T: NpkElement> StreamIterator<T> {
+    pub(crate) fn new(rows: RowStream) -> Self {
+        StreamIterator { rows, element: PhantomData }
     }
 }
 
@@ -51,18 +118,18 @@ impl<T: NpkElement> Iterator for StreamIterator<T> {
     type Item = NpkResult<ArrayD<T>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.done {
-            return None;
-        }
-        let batch = self.store.batch(&self.name, self.id, self.next, self.rows);
-        match &batch {
-            Ok(rows) if rows.shape()[0] == 0 => {
-                self.done = true;
-                return None;
-            }
-            Ok(rows) => self.next += rows.shape()[0] as u64,
-            Err(_) => self.done = true,
-        }
-        Some(batch)
+        let batch = self.rows.next_batch(|array, shape| {
+            internal::check_dtype_of::<T>(array)?;
+            Elements::<T>::with_len(shape.iter().product())
+        })?;
+        Some(batch.and_then(|batch| self.rows.typed(batch)))
+    }
+}
+
+impl RowStream {
+    fn typed<T: NpkElement>(&mut self, batch: Batch<Elements<T>>) -> NpkResult<ArrayD<T>> {
+        let array = internal::into_array(&*self.store.core()?, &batch.array, &batch.shape, batch.target);
+        self.done |= array.is_err();
+        array
     }
 }

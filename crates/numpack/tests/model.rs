@@ -541,10 +541,8 @@ impl World {
                 Ok(())
             }
             Step::DropMany(names) => {
-                for (i, name) in names.iter().enumerate() {
-                    self.model.get(*name)?;
-                    distinct(names[..=i].iter().copied())?;
-                }
+                distinct(names.iter().copied())?;
+                names.iter().try_for_each(|name| self.model.get(*name).map(drop))?;
                 names.iter().for_each(|name| drop(self.model.arrays.remove(NAMES[*name])));
                 Ok(())
             }

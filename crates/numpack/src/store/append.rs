@@ -15,7 +15,7 @@ impl Core {
     /// # Errors
     /// `ArrayNotFound`, `InvalidDtype`, `InvalidShape`, and those of a commit.
     pub(crate) fn append(&self, writing: &Writing<'_>, rows: &[RawArray<'_>]) -> NpkResult<()> {
-        check_names_differ(rows)?;
+        check_names_differ(rows.iter().map(|rows| rows.name))?;
         let arrays = rows.iter().map(|rows| self.known_array(rows.name)).collect::<NpkResult<Vec<_>>>()?;
         arrays.iter().zip(rows).try_for_each(|(array, rows)| check_rows(array, rows))?;
         arrays.iter().zip(rows).try_for_each(|(array, rows)| check_total(array, rows))?;

@@ -2,28 +2,33 @@
 
 use super::core::{Core, Writing};
 use super::read::require_rows;
-use crate::core::error::{NpkError, NpkResult};
+use super::save::check_names_differ;
+use crate::core::error::NpkResult;
 use crate::log::op::Op;
 use crate::rows::{physical_rows, runs_of};
 
 impl Core {
-    /// Deletes rows logically; later indexes move down. An index may be given twice.
+    /// Deletes rows of arrays logically, in one commit; later indexes move down. An index may be given twice.
     ///
     /// # Errors
     /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of a commit.
-    pub(crate) fn drop_rows(&self, writing: &Writing<'_>, name: &str, indexes: &[i64]) -> NpkResult<()> {
-        let array = self.known_array(name)?;
-        require_rows(&array)?;
-        let mut rows = physical_rows(&array, indexes)?;
-        rows.sort_unstable();
-        rows.dedup();
-        if rows.is_empty() {
+    pub(crate) fn drop_rows(&self, writing: &Writing<'_>, drops: &[(&str, &[i64])]) -> NpkResult<()> {
+        check_names_differ(drops.iter().map(|drop| drop.0))?;
+        let mut ops = Vec::with_capacity(drops.len());
+        for (name, indexes) in drops {
+            let array = self.known_array(name)?;
+            require_rows(&array)?;
+            let mut rows = physical_rows(&array, indexes)?;
+            rows.sort_unstable();
+            rows.dedup();
+            if !rows.is_empty() {
+                ops.push(Op::Delete { id: array.id, runs: runs_of(&rows) });
+            }
+        }
+        if ops.is_empty() {
             return Ok(());
         }
-        // A held state would make the commit copy the set of deleted rows.
-        let id = array.id;
-        drop(array);
-        self.commit(writing, &[Op::Delete { id, runs: runs_of(&rows) }], &[])?;
+        self.commit(writing, &ops, &[])?;
         self.after_commit(writing);
         Ok(())
     }
@@ -33,25 +38,22 @@ impl Core {
     /// # Errors
     /// `ArrayNotFound`, and those of a commit.
     pub(crate) fn remove_arrays(&self, writing: &Writing<'_>, names: &[&str]) -> NpkResult<()> {
-        let mut ids = Vec::with_capacity(names.len());
-        for name in names {
-            let id = self.known_array(name)?.id;
-            if ids.contains(&id) {
-                return Err(NpkError::InvalidArgument {
-                    argument: "names",
-                    value: format!("{name:?}"),
-                    reason: "the name is given twice",
-                });
-            }
-            ids.push(id);
-        }
-        if ids.is_empty() {
+        check_names_differ(names.iter().copied())?;
+        let ops = self.removes(names)?;
+        if ops.is_empty() {
             return Ok(());
         }
-        let ops: Vec<Op> = ids.into_iter().map(|id| Op::Remove { id }).collect();
         self.commit(writing, &ops, &[])?;
         self.after_commit(writing);
         Ok(())
+    }
+
+    /// The operations that remove these arrays.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`.
+    pub(super) fn removes(&self, names: &[&str]) -> NpkResult<Vec<Op>> {
+        names.iter().map(|name| Ok(Op::Remove { id: self.known_array(name)?.id })).collect()
     }
 
     /// Removes every array in one commit.

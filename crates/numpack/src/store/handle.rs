@@ -4,20 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 
 use super::core::{Core, Writing};
 use super::metadata::ArrayMetadata;
 use super::open::{open_folder, open_path};
 use super::raw::{Elements, RawArray, RawRows};
+use super::typed::{check_dtype, check_dtype_of, elements, finish, row_elements, shape_of, to_array};
 use super::verify::{Report, verify};
-use crate::catalog::ArrayState;
 use crate::core::dtype::DataType;
 use crate::core::element::{NpkElement, bytes_of};
 use crate::core::error::{NpkError, NpkResult};
 use crate::options::{Mode, OpenOptions};
 use crate::storage::Folder;
-use crate::stream::StreamIterator;
+use crate::stream::{RowStream, StreamIterator};
 use crate::view::ArrayView;
 
 /// An open store of named arrays.
@@ -79,7 +79,7 @@ impl ParallelIO {
         Ok(own)
     }
 
-    fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+    pub(super) fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
         verb(&core, &writing)
@@ -121,7 +121,7 @@ impl ParallelIO {
     /// # Errors
     /// As for [`ParallelIO::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.save(writing, arrays))
+        self.write(|core, writing| core.save(writing, arrays, &[]))
     }
 
     /// The whole array, in memory of its own.
@@ -181,31 +181,15 @@ impl ParallelIO {
     pub fn stream_load<T: NpkElement>(&self, name: &str, rows: usize) -> NpkResult<StreamIterator<T>> {
         let array = self.core()?.array(name)?;
         check_dtype_of::<T>(&array)?;
-        StreamIterator::new(self.clone(), &array, rows)
+        Ok(StreamIterator::new(RowStream::new(self.clone(), &array, rows)?))
     }
 
-    /// The logical rows `start..start + rows` that exist, for a stream.
-    pub(crate) fn batch<T: NpkElement>(
-        &self,
-        name: &str,
-        id: u64,
-        start: u64,
-        rows: u64,
-    ) -> NpkResult<ArrayD<T>> {
-        let core = self.core()?;
-        let mut taken = 0;
-        let (array, target) = core.read_range(name, |array| {
-            check_dtype_of::<T>(array)?;
-            if array.id != id {
-                return Err(NpkError::ArrayNotFound(name.to_owned()));
-            }
-            let end = start.saturating_add(rows).min(array.rows());
-            taken = end.saturating_sub(start);
-            Ok((start..end, Elements::<T>::with_len(taken * row_elements(array))?))
-        })?;
-        let mut shape = array.shape.clone();
-        shape[0] = taken;
-        to_array(name, &shape, finish(&core, &array, target)?)
+    /// As [`ParallelIO::stream_load`], for arrays of any dtype in memory of the caller.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
+    pub fn stream_rows(&self, name: &str, rows: usize) -> NpkResult<RowStream> {
+        RowStream::new(self.clone(), &*self.core()?.array(name)?, rows)
     }
 
     /// A lazy view of the array: nothing is read until it is asked for.
@@ -311,7 +295,7 @@ impl ParallelIO {
     /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for rows of a scalar; `Locked`, `ReadOnly`, `Io`.
     pub fn drop_arrays(&self, name: &str, indexes: Option<&[i64]>) -> NpkResult<()> {
         self.write(|core, writing| match indexes {
-            Some(indexes) => core.drop_rows(writing, name, indexes),
+            Some(indexes) => core.drop_rows(writing, &[(name, indexes)]),
             None => core.remove_arrays(writing, &[name]),
         })
     }
@@ -322,6 +306,22 @@ impl ParallelIO {
     /// As for [`ParallelIO::drop_arrays`].
     pub fn drop_many(&self, names: &[&str]) -> NpkResult<()> {
         self.write(|core, writing| core.remove_arrays(writing, names))
+    }
+
+    /// Deletes rows of several arrays logically, in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::drop_arrays`]; `InvalidArgument` for a name given twice.
+    pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
+        self.write(|core, writing| core.drop_rows(writing, drops))
+    }
+
+    /// Saves arrays given as bytes and removes others, in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::save_raw`] and [`ParallelIO::drop_many`].
+    pub fn save_and_drop(&self, arrays: &[RawArray<'_>], dropped: &[&str]) -> NpkResult<()> {
+        self.write(|core, writing| core.save(writing, arrays, dropped))
     }
 
     /// Rewrites an array without its deleted rows, in constant memory.
@@ -432,57 +432,4 @@ impl ParallelIO {
         }
         Ok(shape)
     }
-}
-
-fn shape_of<T>(array: &ArrayD<T>) -> Vec<u64> {
-    array.shape().iter().map(|&dim| dim as u64).collect()
-}
-
-fn elements<'a, T: NpkElement>(array: &'a ndarray::CowArray<'_, T, IxDyn>) -> &'a [u8] {
-    bytes_of(array.as_slice().unwrap_or_default())
-}
-
-fn check_dtype<T: NpkElement>(name: &str, found: DataType) -> NpkResult<()> {
-    if found == T::DTYPE {
-        return Ok(());
-    }
-    Err(NpkError::InvalidDtype { array: name.to_owned(), expected: T::DTYPE, found })
-}
-
-pub(crate) fn check_dtype_of<T: NpkElement>(array: &ArrayState) -> NpkResult<()> {
-    if array.dtype == T::DTYPE {
-        return Ok(());
-    }
-    Err(NpkError::InvalidDtype { array: array.name.to_string(), expected: array.dtype, found: T::DTYPE })
-}
-
-fn row_elements(array: &ArrayState) -> u64 {
-    array.shape.iter().skip(1).product()
-}
-
-fn finish<T: NpkElement>(core: &Core, array: &ArrayState, target: Elements<T>) -> NpkResult<Vec<T>> {
-    target.into_vec().map_err(|at| {
-        let path = core.path().join(array.file().to_string());
-        NpkError::corrupted(path, at, "a byte of a bool array is neither 0 nor 1")
-    })
-}
-
-/// The filled target as an array of this shape.
-pub(crate) fn into_array<T: NpkElement>(
-    core: &Core,
-    array: &ArrayState,
-    shape: &[u64],
-    target: Elements<T>,
-) -> NpkResult<ArrayD<T>> {
-    to_array(&array.name, shape, finish(core, array, target)?)
-}
-
-fn to_array<T>(name: &str, shape: &[u64], values: Vec<T>) -> NpkResult<ArrayD<T>> {
-    let dims: Vec<usize> = shape.iter().map(|&dim| dim as usize).collect();
-    ArrayD::from_shape_vec(dims, values).map_err(|_| NpkError::InvalidShape {
-        array: name.to_owned(),
-        reason: "the array does not fit this machine's addresses",
-        expected: "fewer elements".into(),
-        found: shape.to_vec(),
-    })
 }

@@ -4,6 +4,7 @@ mod append;
 mod clone;
 mod core;
 mod delete;
+mod fill;
 mod handle;
 mod metadata;
 mod open;
@@ -14,13 +15,16 @@ mod recover;
 mod replace;
 mod save;
 mod sync;
+mod typed;
 mod verify;
+mod writable;
 
 pub use handle::ParallelIO;
 pub use metadata::ArrayMetadata;
 pub use raw::{RawArray, RawRows};
 pub(crate) use read::Source;
 pub use verify::{Finding, Report};
+pub use writable::WritableView;
 
 /// Longest array name in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
@@ -28,7 +32,8 @@ pub(crate) const MAX_NAME: usize = 1024;
 /// What views and streams need of the store's inside.
 pub(crate) mod internal {
     pub(crate) use super::core::Core;
-    pub(crate) use super::handle::{check_dtype_of, into_array};
+    pub(crate) use super::fill::Filled;
     pub(crate) use super::raw::Elements;
     pub(crate) use super::read::{Target, require_rows};
+    pub(crate) use super::typed::{check_dtype_of, into_array};
 }

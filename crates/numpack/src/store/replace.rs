@@ -16,8 +16,7 @@ impl Core {
     /// # Errors
     /// `ArrayNotFound`, `InvalidDtype`, `InvalidShape`, `IndexOutOfBounds`, and those of a commit.
     pub(crate) fn replace(&self, writing: &Writing<'_>, replaces: &[RawRows<'_>]) -> NpkResult<()> {
-        let names: Vec<_> = replaces.iter().map(|replace| replace.rows).collect();
-        check_names_differ(&names)?;
+        check_names_differ(replaces.iter().map(|replace| replace.rows.name))?;
         let mut ops = Vec::with_capacity(replaces.len());
         let mut redo = Vec::with_capacity(replaces.len());
         let mut redo_offset = 0;

@@ -20,16 +20,23 @@ const BLOCK: usize = 256 << 10;
 const PART: usize = 4 << 20;
 
 impl Core {
-    /// Saves arrays in one commit; existing names get new contents.
+    /// Saves arrays and removes others in one commit; existing names get new contents.
     ///
     /// # Errors
-    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, and those of a commit.
-    pub(crate) fn save(&self, writing: &Writing<'_>, arrays: &[RawArray<'_>]) -> NpkResult<()> {
+    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, `ArrayNotFound` for one to
+    /// remove, and those of a commit.
+    pub(crate) fn save(
+        &self,
+        writing: &Writing<'_>,
+        arrays: &[RawArray<'_>],
+        removed: &[&str],
+    ) -> NpkResult<()> {
         arrays.iter().try_for_each(check)?;
-        check_names_differ(arrays)?;
+        check_names_differ(arrays.iter().map(|array| array.name).chain(removed.iter().copied()))?;
         if arrays.is_empty() {
-            return Ok(());
+            return self.remove_arrays(writing, removed);
         }
+        let removes = self.removes(removed)?;
         let puts = self.plan(writing, arrays);
         let written = self.write_all(writing, arrays, puts);
         let committed = written.and_then(|mut puts| {
@@ -38,7 +45,7 @@ impl Core {
             if writing.durability == Durability::Power {
                 self.folder.sync().map_err(|e| self.poison(e))?;
             }
-            let ops: Vec<Op> = puts.into_iter().map(Op::Put).collect();
+            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(removes).collect();
             self.commit(writing, &ops, &[])
         });
         if committed.is_err() {
@@ -220,12 +227,12 @@ pub(super) fn check_name(name: &str) -> NpkResult<()> {
 }
 
 /// An error when a name stands twice.
-pub(super) fn check_names_differ(arrays: &[RawArray<'_>]) -> NpkResult<()> {
-    let mut names = HashSet::with_capacity(arrays.len());
-    match arrays.iter().find(|array| !names.insert(array.name)) {
+pub(super) fn check_names_differ<'a>(names: impl IntoIterator<Item = &'a str>) -> NpkResult<()> {
+    let mut seen = HashSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
         Some(twice) => Err(NpkError::InvalidArgument {
             argument: "arrays",
-            value: format!("{:?}", twice.name),
+            value: format!("{twice:?}"),
             reason: "the name is given twice",
         }),
         None => Ok(()),

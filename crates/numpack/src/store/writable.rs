@@ -1,0 +1,114 @@
+//! Writable views: a program writes rows of the live file itself, outside the log.
+//!
+//! Such writes are seen at once by everybody and survive the process, but they are no commits: a dying
+//! process leaves what it had written, and a power cut may tear what was not flushed. So the log must not
+//! claim anything about the bytes any more: before the memory is handed out, a record drops the file's
+//! checksum and a checkpoint drops the redo bytes of earlier replaces, which recovery would lay over them.
+
+use std::sync::Arc;
+
+use super::core::{Core, Writing};
+use super::handle::ParallelIO;
+use super::read::Source;
+use crate::catalog::ArrayState;
+use crate::core::dtype::DataType;
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::Op;
+use crate::storage::Mapping;
+
+/// The live bytes of one array, mapped for writing.
+#[derive(Debug)]
+pub struct WritableView {
+    store: ParallelIO,
+    source: Source,
+    mapping: Option<Arc<Mapping>>,
+}
+
+impl ParallelIO {
+    /// Maps the live file of an array for writing. Costs a commit; the sync of a checkpoint too when rows of
+    /// the array were replaced since the last one.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`; `InvalidArgument` for an array with deleted rows; `Io` (unsupported) on a file system
+    /// where a store to mapped memory can fail; `Locked`, `ReadOnly`, `Corrupted`.
+    pub fn writable_view(&self, name: &str) -> NpkResult<WritableView> {
+        self.write(|core, writing| {
+            let array = core.known_array(name)?;
+            check(core, &array)?;
+            core.renounce(writing, &array)?;
+            let file = core.own_data_file(&array)?;
+            let mapping = if array.bytes() > 0 { Some(file.write_mapping(array.bytes())?) } else { None };
+            Ok(WritableView { store: self.clone(), source: Source { array, file }, mapping })
+        })
+    }
+}
+
+impl WritableView {
+    /// Shape of the array.
+    pub fn shape(&self) -> &[u64] {
+        &self.source.array.shape
+    }
+
+    /// Element type.
+    pub fn dtype(&self) -> DataType {
+        self.source.array.dtype
+    }
+
+    /// Start of the array's bytes; `None` when it has none. The memory is readable and writable as long as
+    /// the view lives, and live: others may write it at the same time.
+    pub fn as_mut_ptr(&self) -> Option<*mut u8> {
+        self.mapping.as_ref().map(|mapping| mapping.as_ptr().cast_mut())
+    }
+
+    /// Makes what was written durable and marks the array as modified.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the array has been saved anew, compacted or removed meanwhile, so that what was
+    /// written is not in it; `Poisoned` when the disk failed; `Locked`, `Io`.
+    pub fn flush(&self) -> NpkResult<()> {
+        self.store.write(|core, writing| {
+            let (then, name) = (&self.source.array, &self.source.array.name);
+            let now = core.known_array(name).ok();
+            let now = now.filter(|now| now.id == then.id && now.generation == then.generation);
+            let Some(now) = now else {
+                return Err(NpkError::InvalidArgument {
+                    argument: "array",
+                    value: format!("{name:?}"),
+                    reason: "it was saved anew or removed while it was mapped for writing",
+                });
+            };
+            core.renounce(writing, &now)?;
+            self.source.file.file().sync().map_err(|e| core.poison(e))
+        })
+    }
+}
+
+impl Core {
+    /// Commits that the log says nothing about the bytes of this array any more.
+    fn renounce(&self, writing: &Writing<'_>, array: &ArrayState) -> NpkResult<()> {
+        if self.with_catalog(|catalog| catalog.replaced.contains(&array.id)) {
+            self.checkpoint(writing)?;
+        }
+        let (id, generation, row_bytes) = (array.id, array.generation, array.row_bytes());
+        let op = Op::Replace { id, generation, redo_offset: 0, row_bytes, runs: Vec::new() };
+        self.commit(writing, &[op], &[&[]])?;
+        self.after_commit(writing);
+        Ok(())
+    }
+}
+
+fn check(core: &Core, array: &ArrayState) -> NpkResult<()> {
+    if !array.deleted.is_empty() {
+        return Err(NpkError::InvalidArgument {
+            argument: "array",
+            value: format!("{:?} with {} deleted rows", array.name, array.deleted.count()),
+            reason: "rows are deleted: compact the array before mapping it for writing",
+        });
+    }
+    if !core.folder.traits().mapped_writes {
+        let reason = "this file system cannot promise room for stores to mapped memory";
+        let error = std::io::Error::new(std::io::ErrorKind::Unsupported, reason);
+        return Err(NpkError::io(core.folder.path(), error));
+    }
+    Ok(())
+}
