@@ -43,9 +43,11 @@ pub use crate::core::dtype::DataType;
 pub use crate::core::element::NpkElement;
 pub use crate::core::error::{NpkError, NpkResult};
 pub use crate::options::{Durability, Mode, OpenOptions};
-pub use crate::store::{ArrayMetadata, Finding, ParallelIO, RawArray, RawRows, Report, WritableView};
+pub use crate::store::{
+    ArrayMetadata, Finding, ParallelIO, RawArray, RawRows, Report, WritableView, check_name,
+};
 pub use crate::stream::{RowStream, StreamIterator};
-pub use crate::view::ArrayView;
+pub use crate::view::{ArrayView, PrivateCopy};
 
 /// The quickstart of the README, compiled with the tests.
 #[cfg(doctest)]

@@ -4,6 +4,7 @@
 //! change, and the mapping lives as long as the view, also when the array is dropped. Rows replaced in place
 //! are seen by the copying calls only whole; memory behind [`ArrayView::as_ptr`] is live.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::core::error::{NpkError, NpkResult};
 use crate::rows::{Plan, live_runs, physical_rows};
 use crate::storage::Mapping;
 use crate::store::Source;
-use crate::store::internal::{self, Core, Elements, Target};
+use crate::store::internal::{self, Core, Elements, Filled, Target};
 
 /// A lazy, memory-mapped view of one array as of one commit.
 #[derive(Clone, Debug)]
@@ -32,6 +33,11 @@ impl ArrayView {
         let mapping = source.file.mapping(source.array.bytes())?;
         let shape = source.array.logical_shape();
         Ok(ArrayView { core, source, mapping, shape })
+    }
+
+    /// Name of the array when the view was made.
+    pub fn name(&self) -> &str {
+        &self.source.array.name
     }
 
     /// Logical shape: deleted rows do not count.
@@ -94,6 +100,71 @@ impl ArrayView {
         self.source.array.deleted.is_empty().then(|| self.mapping.as_ptr())
     }
 
+    /// Calls `read`, which copies from the memory behind [`ArrayView::as_ptr`], until no replace came in
+    /// between; `None` after a few tries. The copying calls of the view are then the way to go.
+    pub fn consistent<R>(&self, read: impl FnMut() -> R) -> Option<R> {
+        // Another process's page would tell nothing about this one's writers.
+        let own = self.core.in_this_process().ok()?;
+        own.as_ref().unwrap_or(&self.core).undisturbed(self.source.array.id, read)
+    }
+
+    /// Rows by index in memory that `allocate` returns for their dtype and shape; see [`ArrayView::gather`].
+    ///
+    /// # Errors
+    /// As for [`ArrayView::gather`]; `InvalidArgument` when the memory has another size.
+    pub fn gather_into<B: AsMut<[MaybeUninit<u8>]>>(
+        &self,
+        indexes: &[i64],
+        allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
+    ) -> NpkResult<B> {
+        internal::require_rows(&self.source.array)?;
+        self.fill(Plan::Rows(&physical_rows(&self.source.array, indexes)?), allocate)
+    }
+
+    /// The logical rows `range`, as far as they exist, in memory that `allocate` returns for their dtype and
+    /// shape. A scalar is one row.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the memory has another size; `Corrupted`, `Io`, and those of `allocate`.
+    pub fn rows_into<B: AsMut<[MaybeUninit<u8>]>>(
+        &self,
+        range: Range<u64>,
+        allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
+    ) -> NpkResult<B> {
+        let end = range.end.min(self.len());
+        self.fill(Plan::Runs(&live_runs(&self.source.array, range.start, end)), allocate)
+    }
+
+    /// A private, writable copy of the array's memory, copied page by page when it is written; `None` when
+    /// rows are deleted, are being replaced, or there is no byte. Pages not written yet show rows that others replace.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub fn private_copy(&self) -> NpkResult<Option<PrivateCopy>> {
+        let array = &self.source.array;
+        // Under a replace the file alone does not hold one commit.
+        if !array.deleted.is_empty() || array.bytes() == 0 || self.consistent(|| ()).is_none() {
+            return Ok(None);
+        }
+        let mapping = self.source.file.private_mapping(array.bytes())?;
+        Ok(Some(PrivateCopy { mapping }))
+    }
+
+    fn fill<B: AsMut<[MaybeUninit<u8>]>>(
+        &self,
+        plan: Plan<'_>,
+        mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
+    ) -> NpkResult<B> {
+        let mut shape = self.source.array.shape.clone();
+        if let Some(rows) = shape.first_mut() {
+            *rows = plan.rows();
+        }
+        let mut target = Filled::new(&mut allocate, self.dtype(), &shape)?;
+        let own = self.core.in_this_process()?;
+        own.as_ref().unwrap_or(&self.core).read_view(&self.source, plan, target.bytes())?;
+        Ok(target.0)
+    }
+
     fn copy<T: NpkElement>(&self, plan: Plan<'_>) -> NpkResult<ArrayD<T>> {
         internal::check_dtype_of::<T>(&self.source.array)?;
         let mut shape = self.source.array.shape.clone();
@@ -106,5 +177,18 @@ impl ArrayView {
         let core = own.as_ref().unwrap_or(&self.core);
         core.read_view(&self.source, plan, target.bytes())?;
         internal::into_array(core, &self.source.array, &shape, target)
+    }
+}
+
+/// Copy-on-write memory of an array; see [`ArrayView::private_copy`].
+#[derive(Debug)]
+pub struct PrivateCopy {
+    mapping: Mapping,
+}
+
+impl PrivateCopy {
+    /// Start of the array's bytes, readable and writable as long as this lives.
+    pub fn as_mut_ptr(&self) -> *mut u8 {
+        self.mapping.as_ptr().cast_mut()
     }
 }

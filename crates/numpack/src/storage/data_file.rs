@@ -81,6 +81,15 @@ impl DataFile {
         self.mapped(&self.write_map, len, true)
     }
 
+    /// A private, writable mapping of the first `len` bytes.
+    ///
+    /// # Errors
+    /// As for [`DataFile::mapping`].
+    pub(crate) fn private_mapping(&self, len: u64) -> NpkResult<Mapping> {
+        self.check_len(len)?;
+        self.file.map_private(len).map_err(|e| self.io(e))
+    }
+
     /// Puts a private copy of the first `len` bytes in place of the mapping, after `change` has edited it.
     ///
     /// # Errors
@@ -90,8 +99,7 @@ impl DataFile {
         len: u64,
         change: impl FnOnce(&dyn StorageFile, &Mapping) -> NpkResult<()>,
     ) -> NpkResult<()> {
-        self.check_len(len)?;
-        let mapping = self.file.map_private(len).map_err(|e| self.io(e))?;
+        let mapping = self.private_mapping(len)?;
         change(&*self.file, &mapping)?;
         *self.read_map.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(mapping));
         Ok(())

@@ -260,6 +260,11 @@ impl Core {
         *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
+    /// The error kept by [`Core::defer`].
+    pub(super) fn take_deferred(&self) -> Option<NpkError> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     fn mark_replacing(&self, ops: &[Op], replacing: bool) {
         for op in ops {
             if let Op::Replace { id, .. } = op {

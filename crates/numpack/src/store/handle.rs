@@ -405,6 +405,15 @@ impl ParallelIO {
         self.write(|core, writing| core.sync(writing))
     }
 
+    /// Ends the use of this handle. Dropping it does the same, but cannot tell of an error.
+    ///
+    /// # Errors
+    /// One kept from work after an earlier commit, such as a checkpoint or the removal of a file; no commit
+    /// is lost by it.
+    pub fn close(self) -> NpkResult<()> {
+        self.core()?.take_deferred().map_or(Ok(()), Err)
+    }
+
     /// Removes every array, in one commit.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ pub use handle::ParallelIO;
 pub use metadata::ArrayMetadata;
 pub use raw::{RawArray, RawRows};
 pub(crate) use read::Source;
+pub use save::check_name;
 pub use verify::{Finding, Report};
 pub use writable::WritableView;
 

@@ -119,20 +119,29 @@ impl Core {
             return Ok(true);
         }
         let id = source.array.id;
-        if self.control.is_shared() {
-            for _ in 0..TRIES {
-                let before = self.control.sequence(id);
-                if before % 2 == 1 {
-                    std::hint::spin_loop();
-                    continue;
-                }
-                copy(source, plan, dst)?;
-                if self.control.sequence_after_reads(id) == before {
-                    return Ok(true);
-                }
+        match self.undisturbed(id, || copy(source, plan, dst)) {
+            Some(copied) => copied.map(|()| true),
+            None => self.read_with_overlay(source, plan, dst, scope),
+        }
+    }
+
+    /// The result of `read` when no replace of the array came in between; `None` after a few tries.
+    pub(crate) fn undisturbed<R>(&self, id: u64, mut read: impl FnMut() -> R) -> Option<R> {
+        if !self.control.is_shared() {
+            return None;
+        }
+        for _ in 0..TRIES {
+            let before = self.control.sequence(id);
+            if before % 2 == 1 {
+                std::hint::spin_loop();
+                continue;
+            }
+            let result = read();
+            if self.control.sequence_after_reads(id) == before {
+                return Some(result);
             }
         }
-        self.read_with_overlay(source, plan, dst, scope)
+        None
     }
 }
 

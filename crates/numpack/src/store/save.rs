@@ -212,8 +212,11 @@ fn check(array: &RawArray<'_>) -> NpkResult<()> {
     Ok(())
 }
 
-/// An error for what cannot name an array.
-pub(super) fn check_name(name: &str) -> NpkResult<()> {
+/// An error for what cannot name an array: names are 1 to 1,024 bytes of UTF-8 without NUL.
+///
+/// # Errors
+/// `InvalidName`.
+pub fn check_name(name: &str) -> NpkResult<()> {
     let reason = if name.is_empty() {
         "it is empty"
     } else if name.len() > MAX_NAME {

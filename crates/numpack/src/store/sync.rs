@@ -24,10 +24,7 @@ impl Core {
     pub(crate) fn sync(&self, _locked: &Writing<'_>) -> NpkResult<()> {
         let seq = self.sync_everything()?;
         self.discard_retired(seq);
-        match self.deferred.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.take_deferred().map_or(Ok(()), Err)
     }
 
     fn sync_everything(&self) -> NpkResult<u64> {

@@ -1,0 +1,127 @@
+//! Arrays on their way into the store: dtype, shape and C-contiguous little-endian bytes.
+
+use numpack::{DataType, RawArray};
+use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::memory::{bytes_of, descr};
+
+/// One array as the store takes it, with the Python object that owns its bytes.
+pub(crate) struct Input<'py> {
+    array: Bound<'py, PyUntypedArray>,
+    dtype: DataType,
+    shape: Vec<u64>,
+}
+
+impl<'py> Input<'py> {
+    /// Converts any array or array-like. One without a dtype of its own, such as a list, takes `stored`.
+    ///
+    /// # Errors
+    /// `TypeError` for dtypes that the store does not have, and for masked arrays.
+    pub(crate) fn new(value: &Bound<'py, PyAny>, stored: Option<DataType>) -> PyResult<Input<'py>> {
+        let py = value.py();
+        let array = match value.cast::<PyUntypedArray>() {
+            Ok(array) => array.clone(),
+            Err(_) => as_array(value, stored)?,
+        };
+        if value.hasattr(intern!(py, "_mask"))? && value.hasattr(intern!(py, "filled"))? {
+            return Err(PyTypeError::new_err(
+                "a masked array would lose its mask: save a.filled(value), or a.data and a.mask",
+            ));
+        }
+        let dtype = dtype_of(&array.dtype())?;
+        let plain = array.is_c_contiguous() && array.dtype().is_native_byteorder() != Some(false);
+        let array = if plain { array } else { in_c_order(&array, dtype)? };
+        let shape = array.shape().iter().map(|&dim| dim as u64).collect();
+        Ok(Input { array, dtype, shape })
+    }
+
+    /// A single row as an array of one row.
+    pub(crate) fn into_one_row(mut self) -> Self {
+        self.shape.insert(0, 1);
+        self
+    }
+
+    /// Number of dimensions.
+    pub(crate) fn ndim(&self) -> usize {
+        self.shape.len()
+    }
+
+    /// As the engine wants it.
+    pub(crate) fn raw<'a>(&'a self, name: &'a str) -> RawArray<'a> {
+        RawArray { name, dtype: self.dtype, shape: &self.shape, bytes: bytes_of(&self.array) }
+    }
+}
+
+fn as_array<'py>(
+    value: &Bound<'py, PyAny>,
+    stored: Option<DataType>,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = value.py();
+    let kwargs = PyDict::new(py);
+    let own_dtype = ["dtype", "__array__", "__array_interface__", "__buffer__"];
+    let typed = own_dtype.into_iter().any(|name| value.hasattr(name).unwrap_or(false));
+    if let Some(stored) = stored.filter(|_| !typed) {
+        kwargs.set_item(intern!(py, "dtype"), descr(py, stored))?;
+    }
+    let array = numpy(py)?.call_method(intern!(py, "asarray"), (value,), Some(&kwargs))?;
+    Ok(array.cast_into()?)
+}
+
+fn in_c_order<'py>(
+    array: &Bound<'py, PyUntypedArray>,
+    dtype: DataType,
+) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = array.py();
+    let kwargs = PyDict::new(py);
+    kwargs.set_item(intern!(py, "dtype"), descr(py, dtype))?;
+    kwargs.set_item(intern!(py, "order"), "C")?;
+    Ok(numpy(py)?.call_method(intern!(py, "asarray"), (array,), Some(&kwargs))?.cast_into()?)
+}
+
+/// The module `numpy`.
+pub(crate) fn numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import(intern!(py, "numpy"))
+}
+
+/// The store's dtype for NumPy's.
+///
+/// # Errors
+/// `TypeError` that names the dtype and the way out.
+pub(crate) fn dtype_of(descr: &Bound<'_, PyArrayDescr>) -> PyResult<DataType> {
+    let dtype = match (descr.kind(), descr.itemsize()) {
+        (b'b', 1) => DataType::Bool,
+        (b'u', 1) => DataType::Uint8,
+        (b'u', 2) => DataType::Uint16,
+        (b'u', 4) => DataType::Uint32,
+        (b'u', 8) => DataType::Uint64,
+        (b'i', 1) => DataType::Int8,
+        (b'i', 2) => DataType::Int16,
+        (b'i', 4) => DataType::Int32,
+        (b'i', 8) => DataType::Int64,
+        (b'f', 2) => DataType::Float16,
+        (b'f', 4) => DataType::Float32,
+        (b'f', 8) => DataType::Float64,
+        (b'c', 8) => DataType::Complex64,
+        (b'c', 16) => DataType::Complex128,
+        (kind, _) => return Err(unsupported(descr, kind)),
+    };
+    Ok(dtype)
+}
+
+fn unsupported(descr: &Bound<'_, PyArrayDescr>, kind: u8) -> PyErr {
+    let way = match kind {
+        b'f' => "convert it with .astype(numpy.float64)",
+        b'c' => "convert it with .astype(numpy.complex128)",
+        b'M' | b'm' => "save .view(numpy.int64), and keep the unit beside it",
+        b'S' | b'U' => {
+            "save the characters with .view(numpy.uint8) or .view(numpy.uint32), or codes of a table"
+        }
+        b'V' if descr.has_fields() => "save each field as an array of its own",
+        _ => "convert it to a number type, for example with .astype(numpy.float64)",
+    };
+    PyTypeError::new_err(format!("dtype {descr} cannot be stored: {way}"))
+}

@@ -1,0 +1,110 @@
+//! From the engine's errors to Python's exceptions: the one place that maps them.
+
+use numpack::NpkError;
+use pyo3::exceptions::{
+    PyIndexError, PyMemoryError, PyOSError, PyRuntimeError, PyTypeError, PyUserWarning, PyValueError,
+};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+/// An exception class of `numpack.exceptions`, looked up once.
+struct Class {
+    name: &'static str,
+    class: PyOnceLock<Py<PyType>>,
+}
+
+impl Class {
+    const fn new(name: &'static str) -> Class {
+        Class { name, class: PyOnceLock::new() }
+    }
+
+    fn raise(&self, py: Python<'_>, args: impl PyErrArgs) -> PyErr {
+        match self.class.import(py, "numpack.exceptions", self.name) {
+            Ok(class) => PyErr::from_type(class.clone(), args),
+            Err(error) => error,
+        }
+    }
+}
+
+/// What an exception can be made from.
+trait PyErrArgs: pyo3::PyErrArguments + Send + Sync + 'static {}
+impl<T: pyo3::PyErrArguments + Send + Sync + 'static> PyErrArgs for T {}
+
+static NUMPACK_ERROR: Class = Class::new("NumPackError");
+static ARRAY_NOT_FOUND: Class = Class::new("ArrayNotFoundError");
+static CORRUPTED: Class = Class::new("CorruptedError");
+static LOCKED: Class = Class::new("LockedError");
+static CLOSED: Class = Class::new("ClosedError");
+static READ_ONLY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+/// The Python exception for an error of the engine.
+pub(crate) fn raise(error: NpkError) -> PyErr {
+    Python::attach(|py| {
+        let text = error.to_string();
+        match error {
+            NpkError::ArrayNotFound(_) => ARRAY_NOT_FOUND.raise(py, text),
+            NpkError::ArrayExists(_)
+            | NpkError::InvalidName { .. }
+            | NpkError::InvalidShape { .. }
+            | NpkError::InvalidArgument { .. } => PyValueError::new_err(text),
+            NpkError::InvalidDtype { .. } => PyTypeError::new_err(text),
+            NpkError::IndexOutOfBounds { .. } => PyIndexError::new_err(text),
+            NpkError::Corrupted { .. } => CORRUPTED.raise(py, text),
+            NpkError::Locked { .. } => LOCKED.raise(py, text),
+            NpkError::ReadOnly { .. } => read_only(py, text),
+            NpkError::Closed => CLOSED.raise(py, text),
+            NpkError::OutOfMemory { .. } => PyMemoryError::new_err(text),
+            NpkError::Poisoned { .. } => PyOSError::new_err(text),
+            NpkError::Io { path, source } => os_error(path, &source),
+            _ => NUMPACK_ERROR.raise(py, text),
+        }
+    })
+}
+
+/// `OSError` with errno, text and file name, so that Python picks `FileNotFoundError` and the like.
+fn os_error(path: std::path::PathBuf, source: &std::io::Error) -> PyErr {
+    match source.raw_os_error() {
+        Some(code) => {
+            let text = source.to_string();
+            let text = text.split(" (os error").next().unwrap_or_default().to_owned();
+            PyOSError::new_err((code, text, path))
+        }
+        None if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            pyo3::exceptions::PyFileExistsError::new_err(format!("{}: {source}", path.display()))
+        }
+        None => PyOSError::new_err(format!("{}: {source}", path.display())),
+    }
+}
+
+/// What Python's own files raise for a write in mode `r`.
+fn read_only(py: Python<'_>, text: String) -> PyErr {
+    match READ_ONLY.import(py, "io", "UnsupportedOperation") {
+        Ok(class) => PyErr::from_type(class.clone(), text),
+        Err(error) => error,
+    }
+}
+
+/// The store is not open.
+pub(crate) fn closed(py: Python<'_>, path: &std::path::Path) -> PyErr {
+    CLOSED.raise(py, format!("NumPack({:?}) is not opened or has been closed", path.display().to_string()))
+}
+
+/// A closed `LazyArray`.
+pub(crate) fn closed_array(py: Python<'_>) -> PyErr {
+    CLOSED.raise(py, "the LazyArray has been closed")
+}
+
+/// A store used outside `with` in strict context mode.
+pub(crate) fn outside_context(path: &std::path::Path) -> PyErr {
+    let text = format!(
+        "NumPack({:?}) is in strict context mode: use it inside `with NumPack(...) as npk:`",
+        path.display().to_string()
+    );
+    PyRuntimeError::new_err(text)
+}
+
+/// Warns the user.
+pub(crate) fn warn(py: Python<'_>, text: &std::ffi::CStr) -> PyResult<()> {
+    PyErr::warn(py, &py.get_type::<PyUserWarning>(), text, 1)
+}

@@ -1,0 +1,489 @@
+//! The verbs of `NumPack`: convert, release the GIL, call the engine, wrap.
+//!
+//! While a batch is under way each verb hands its arguments to it (`python/numpack/batch.py`).
+
+use numpack::{DataType, NpkResult, ParallelIO, RawArray, RawRows};
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use crate::array::Input;
+use crate::errors::raise;
+use crate::index::Rows;
+use crate::lazy::LazyArray;
+use crate::memory::NewArray;
+use crate::pack::{NumPack, Open};
+use crate::stream::StreamLoader;
+use crate::writable::WritableArray;
+
+/// Allocates the array that the engine fills while the GIL is released.
+pub(crate) fn allocate(dtype: DataType, shape: &[u64]) -> NpkResult<NewArray> {
+    Python::attach(|py| NewArray::new(py, dtype, shape))
+}
+
+/// Names and arrays of a dict that a program gave.
+struct Inputs<'py>(Vec<(PyBackedStr, Input<'py>)>);
+
+impl<'py> Inputs<'py> {
+    /// `stored` tells the dtype for values that have none of their own.
+    fn new(
+        arrays: &Bound<'py, PyAny>,
+        stored: impl Fn(&PyBackedStr) -> PyResult<Option<DataType>>,
+    ) -> PyResult<Self> {
+        let dict = arrays.cast::<PyDict>().map_err(|_| {
+            let name = arrays.get_type().name().map_or("?".to_owned(), |name| name.to_string());
+            PyValueError::new_err(format!("arrays must be a dictionary of name: array, got {name}"))
+        })?;
+        let inputs = dict.iter().map(|(name, value)| {
+            let name = name_of(&name)?;
+            let typed = value.cast::<numpy::PyUntypedArray>().is_ok();
+            let stored = if typed { None } else { stored(&name)? };
+            Ok((name, Input::new(&value, stored)?))
+        });
+        inputs.collect::<PyResult<_>>().map(Inputs)
+    }
+
+    fn raw(&self) -> Vec<RawArray<'_>> {
+        self.0.iter().map(|(name, input)| input.raw(name)).collect()
+    }
+}
+
+fn name_of(name: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
+    let text = name.cast::<PyString>().map_err(|_| {
+        let found = name.get_type().name().map_or("?".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!("array names are str, got {found}"))
+    })?;
+    text.extract()
+}
+
+/// One name or several.
+fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<PyBackedStr>> {
+    if names.is_instance_of::<PyString>() {
+        return Ok(vec![name_of(names)?]);
+    }
+    if names.is_instance_of::<PyList>() || names.is_instance_of::<PyTuple>() {
+        return names.try_iter()?.map(|name| name_of(&name?)).collect();
+    }
+    Err(PyTypeError::new_err(format!(
+        "array_name must be str or a list of str, got {}",
+        names.get_type().name()?
+    )))
+}
+
+fn dtype_of(store: &ParallelIO, name: &str) -> PyResult<DataType> {
+    store.get_array_metadata(name).map(|metadata| metadata.dtype).map_err(raise)
+}
+
+fn shape_of(store: &ParallelIO, name: &str) -> PyResult<Vec<u64>> {
+    store.get_shape(name).map_err(raise)
+}
+
+/// Rows of an array, for slices and masks; a scalar has none, which the verb then says.
+fn rows_of(store: &ParallelIO, name: &str) -> PyResult<u64> {
+    Ok(shape_of(store, name)?.first().copied().unwrap_or(0))
+}
+
+fn load<'py>(open: &Open, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    Ok(open.read(py, |store| store.load_into(name, allocate))?.into_py(py))
+}
+
+#[pymethods]
+impl NumPack {
+    /// save(arrays): saves a dict of name: array in one commit; existing names get new contents.
+    ///
+    /// Values: anything `numpy.asarray` takes, of bool, int8-64, uint8-64, float16/32/64, complex64/128; any
+    /// strides and byte order. Raises ValueError for something other than a dict and for names that are empty,
+    /// longer than 1,024 bytes or contain NUL; TypeError for other dtypes. Costs one write of the data.
+    fn save(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "save"), (arrays,)).map(drop);
+        }
+        let open = self.opened(py)?;
+        let inputs = Inputs::new(arrays, |_| Ok(None))?;
+        let raw = inputs.raw();
+        open.write(py, |store| store.save_raw(&raw))
+    }
+
+    /// Raises what saving this array under this name would raise.
+    #[staticmethod]
+    fn _check_saved(name: &Bound<'_, PyAny>, array: &Bound<'_, PyAny>) -> PyResult<()> {
+        Input::new(array, None)?;
+        numpack::check_name(&name_of(name)?).map_err(raise)
+    }
+
+    /// Saves a dict of arrays and removes the arrays `dropped`, in one commit: what a batch ends with.
+    fn _save_and_drop(
+        &self,
+        py: Python<'_>,
+        arrays: &Bound<'_, PyAny>,
+        dropped: Vec<String>,
+    ) -> PyResult<()> {
+        let open = self.opened(py)?;
+        let inputs = Inputs::new(arrays, |_| Ok(None))?;
+        let (raw, dropped) = (inputs.raw(), dropped.iter().map(String::as_str).collect::<Vec<_>>());
+        open.write(py, |store| store.save_and_drop(&raw, &dropped))
+    }
+
+    /// load(name, lazy=False, *, mmap_mode=None): the array, as of one commit.
+    ///
+    /// Returns a writable ndarray of its own memory; with lazy=True a LazyArray over the mapped file, which
+    /// costs no read. mmap_mode="r" gives a read-only ndarray over the mapped file, mmap_mode="c" one that is
+    /// writable and copied page by page when written, never back into the file; with deleted rows both are
+    /// copies. Raises KeyError (ArrayNotFoundError) for an unknown name.
+    #[pyo3(signature = (array_name, lazy=false, *, mmap_mode=None))]
+    fn load<'py>(
+        &self,
+        py: Python<'py>,
+        array_name: PyBackedStr,
+        lazy: bool,
+        mmap_mode: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "load"), (&*array_name, lazy, mmap_mode));
+        }
+        let open = self.opened(py)?;
+        match mmap_mode {
+            None if lazy => Ok(Bound::new(py, LazyArray::new(py, &open.store, &array_name)?)?.into_any()),
+            None => load(&open, py, &array_name),
+            Some(mode) => {
+                let array = LazyArray::new(py, &open.store, &array_name)?;
+                array.mapped(py, mode)
+            }
+        }
+    }
+
+    /// replace(arrays, indexes): replaces rows in place, in one commit; of an index given twice the last row
+    /// wins.
+    ///
+    /// arrays: dict of name: rows of shape (n, *row shape), a single row also without the first dimension.
+    /// indexes: n row numbers (int, list, ndarray, slice, boolean mask), the same for every array. Costs the
+    /// rows alone. Raises ValueError for a wrong shape or other indexes, IndexError out of range, TypeError for
+    /// another dtype, KeyError for an unknown name.
+    fn replace(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>, indexes: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "replace"), (arrays, indexes)).map(drop);
+        }
+        let open = self.opened(py)?;
+        let inputs = Inputs::new(arrays, |name| dtype_of(&open.store, name).map(Some))?;
+        let mut parts = Vec::with_capacity(inputs.0.len());
+        for (name, input) in inputs.0 {
+            let rows = Rows::new(indexes, || rows_of(&open.store, &name))?;
+            let one = rows.as_slice().len() == 1;
+            let single = one && input.ndim() + 1 == shape_of(&open.store, &name)?.len();
+            parts.push((name, if single { input.into_one_row() } else { input }, rows));
+        }
+        let raw: Vec<RawRows<'_>> = parts
+            .iter()
+            .map(|(name, input, rows)| RawRows { rows: input.raw(name), indexes: rows.as_slice() })
+            .collect();
+        open.write(py, |store| store.replace_raw(&raw))
+    }
+
+    /// append(arrays): appends rows to existing arrays, in one commit.
+    ///
+    /// arrays: dict of name: rows of shape (n, *row shape). Costs the new rows alone, however long the array
+    /// is. Raises KeyError for an unknown name, ValueError for another row shape, TypeError for another dtype.
+    fn append(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "append"), (arrays,)).map(drop);
+        }
+        let open = self.opened(py)?;
+        let inputs = Inputs::new(arrays, |name| dtype_of(&open.store, name).map(Some))?;
+        let raw = inputs.raw();
+        open.write(py, |store| store.append_raw(&raw))
+    }
+
+    /// drop(array_name, indexes=None): removes arrays, or deletes rows of them, in one commit.
+    ///
+    /// array_name: a name or a list of names. indexes: rows to delete logically (int, list, ndarray, slice,
+    /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. Raises KeyError,
+    /// IndexError, ValueError.
+    #[pyo3(signature = (array_name, indexes=None))]
+    fn drop(
+        &self,
+        py: Python<'_>,
+        array_name: &Bound<'_, PyAny>,
+        indexes: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "drop"), (array_name, indexes)).map(drop);
+        }
+        let open = self.opened(py)?;
+        let names = names_of(array_name)?;
+        let Some(indexes) = indexes else {
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            return open.write(py, |store| store.drop_many(&names));
+        };
+        let rows = names
+            .iter()
+            .map(|name| Rows::new(indexes, || rows_of(&open.store, name)))
+            .collect::<PyResult<Vec<_>>>()?;
+        let drops: Vec<_> = names.iter().zip(&rows).map(|(name, rows)| (&**name, rows.as_slice())).collect();
+        open.write(py, |store| store.drop_rows_many(&drops))
+    }
+
+    /// update(array_name): rewrites the array without its deleted rows, in constant memory.
+    fn update(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "update"), (&*array_name,)).map(drop);
+        }
+        self.opened(py)?.write(py, |store| store.update(&array_name))
+    }
+
+    /// getitem(array_name, indexes): rows as an ndarray of shape (n, *row shape), as of one commit.
+    ///
+    /// indexes: int (gives one row, n = 1), list, ndarray, slice or boolean mask; negative numbers count from
+    /// the end, any order, any number of times. Raises KeyError, IndexError, ValueError.
+    fn getitem<'py>(
+        &self,
+        py: Python<'py>,
+        array_name: PyBackedStr,
+        indexes: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "getitem"), (&*array_name, indexes));
+        }
+        let open = self.opened(py)?;
+        let rows = Rows::new(indexes, || rows_of(&open.store, &array_name))?;
+        let indexes = rows.as_slice();
+        Ok(open.read(py, |store| store.getitem_into(&array_name, indexes, allocate))?.into_py(py))
+    }
+
+    /// stream_load(array_name, buffer_size=None): an iterator over batches of `buffer_size` rows (None: one).
+    ///
+    /// Each batch is an ndarray of one commit; rows appended meanwhile are seen. Memory: one batch. Raises
+    /// KeyError, ValueError for a size of zero or less.
+    #[pyo3(signature = (array_name, buffer_size=None))]
+    fn stream_load<'py>(
+        &self,
+        py: Python<'py>,
+        array_name: PyBackedStr,
+        buffer_size: Option<i64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let rows =
+            usize::try_from(buffer_size.unwrap_or(1)).ok().filter(|&rows| rows > 0).ok_or_else(|| {
+                PyValueError::new_err(format!(
+                    "buffer_size must be greater than 0, got {}",
+                    buffer_size.unwrap_or(0)
+                ))
+            })?;
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "stream_load"), (&*array_name, rows));
+        }
+        let open = self.opened(py)?;
+        let stream = open.read(py, |store| store.stream_rows(&array_name, rows))?;
+        Ok(Bound::new(py, StreamLoader::new(stream))?.into_any())
+    }
+
+    /// get_shape(array_name): the shape as a tuple; deleted rows do not count.
+    fn get_shape<'py>(&self, py: Python<'py>, array_name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "get_shape"), (&*array_name,));
+        }
+        let shape = self.opened(py)?.read(py, |store| store.get_shape(&array_name))?;
+        Ok(PyTuple::new(py, shape)?.into_any())
+    }
+
+    /// get_member_list(): the names of all arrays, the oldest first.
+    fn get_member_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method0(intern!(py, "get_member_list"));
+        }
+        let names = self.opened(py)?.read(py, |store| Ok(store.list_arrays()))?;
+        Ok(PyList::new(py, names)?.into_any())
+    }
+
+    /// has_array(array_name): whether an array has this name.
+    fn has_array(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<bool> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "has_array"), (&*array_name,))?.extract();
+        }
+        let open = self.opened(py)?;
+        open.read(py, |store| match store.get_shape(&array_name) {
+            Ok(_) => Ok(true),
+            Err(numpack::NpkError::ArrayNotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// get_modify_time(array_name): time of the last change in microseconds since 1970; None if unknown.
+    fn get_modify_time(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<Option<u64>> {
+        self.opened(py)?.read(py, |store| Ok(store.get_modify_time(&array_name)))
+    }
+
+    /// get_metadata(): what is known of every array, without reading rows.
+    ///
+    /// Returns {"arrays": {name: {shape, dtype, size, modify_time, deleted_rows, file_bytes, data_file}},
+    /// "path": str, "total_size": bytes of all live rows}. Sizes in bytes, times in microseconds since 1970.
+    fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        if let Some(batch) = self.batch(py) {
+            return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
+        }
+        let open = self.opened(py)?;
+        let found = open.read(py, ParallelIO::metadata)?;
+        let arrays = PyDict::new(py);
+        for array in &found {
+            let entry = PyDict::new(py);
+            entry.set_item("shape", PyTuple::new(py, &array.shape)?)?;
+            entry.set_item("dtype", array.dtype.name())?;
+            entry.set_item("size", array.size_bytes)?;
+            entry.set_item("modify_time", array.last_modified)?;
+            entry.set_item("deleted_rows", array.deleted_rows)?;
+            entry.set_item("file_bytes", array.file_bytes)?;
+            entry.set_item("data_file", &array.data_file)?;
+            arrays.set_item(&array.name, entry)?;
+        }
+        let metadata = PyDict::new(py);
+        metadata.set_item("arrays", arrays)?;
+        metadata.set_item("path", open.store.path())?;
+        metadata.set_item("total_size", found.iter().map(|array| array.size_bytes).sum::<u64>())?;
+        Ok(metadata)
+    }
+
+    /// get_io_stats(): how many arrays there are and the bytes of their files: live, deleted, in all.
+    fn get_io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let found = self.opened(py)?.read(py, ParallelIO::metadata)?;
+        let live: u64 = found.iter().map(|array| array.size_bytes).sum();
+        let all: u64 = found.iter().map(|array| array.file_bytes).sum();
+        let stats = PyDict::new(py);
+        stats.set_item("arrays", found.len())?;
+        stats.set_item("live_bytes", live)?;
+        stats.set_item("deleted_bytes", all - live)?;
+        stats.set_item("file_bytes", all)?;
+        Ok(stats)
+    }
+
+    /// clone(source_name, target_name): copies the live rows of an array to a new one.
+    ///
+    /// Raises KeyError when the source is not there, ValueError when the target is.
+    fn clone(&self, py: Python<'_>, source_name: PyBackedStr, target_name: PyBackedStr) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "clone"), (&*source_name, &*target_name)).map(drop);
+        }
+        self.opened(py)?.write(py, |store| store.clone_array(&source_name, &target_name))
+    }
+
+    /// reset(): removes every array, in one commit.
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method0(intern!(py, "reset")).map(drop);
+        }
+        self.opened(py)?.write(py, ParallelIO::reset)
+    }
+
+    /// sync(): makes every commit so far survive a power cut. Raises OSError when the disk fails.
+    fn sync(&self, py: Python<'_>) -> PyResult<()> {
+        self.opened(py)?.write(py, ParallelIO::sync_metadata)
+    }
+
+    /// verify(): checks log and data files against each other; changes nothing.
+    ///
+    /// Returns {"sound": bool, "arrays": arrays looked at, "checksummed": arrays whose every byte was checked,
+    /// "findings": [{"damage": bool, "message": str}]}. Reads all data once.
+    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let report = self.opened(py)?.read(py, ParallelIO::verify)?;
+        let findings = PyList::empty(py);
+        for finding in &report.findings {
+            let entry = PyDict::new(py);
+            entry.set_item("damage", finding.is_damage())?;
+            entry.set_item("message", finding.to_string())?;
+            findings.append(entry)?;
+        }
+        let result = PyDict::new(py);
+        result.set_item("sound", report.is_sound())?;
+        result.set_item("arrays", report.arrays)?;
+        result.set_item("checksummed", report.checksummed)?;
+        result.set_item("findings", findings)?;
+        Ok(result)
+    }
+
+    /// batch_mode(memory_limit=None): a context in which arrays are kept in memory and `save` only marks them.
+    ///
+    /// `load` returns the same object each time; what was marked is one commit at the end of the block, also
+    /// when the block raises. Other methods see the arrays in memory. Over the limit (in MB) what is marked is
+    /// committed early and memory given back.
+    #[pyo3(signature = (memory_limit=None))]
+    fn batch_mode<'py>(
+        slf: &Bound<'py, Self>,
+        memory_limit: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.get().opened(py)?;
+        let module = py.import(intern!(py, "numpack.batch"))?;
+        module.call_method1(intern!(py, "BatchModeContext"), (slf, memory_limit))
+    }
+
+    /// writable_batch_mode(): a context whose `load(name)` maps the live file for writing.
+    ///
+    /// What is written to the arrays is in the file at once, seen by everybody, and flushed to the disk at the
+    /// end of the block; `save` does nothing. Such writes are no commits: a dying process leaves what it had
+    /// written. Raises ValueError for arrays with deleted rows.
+    fn writable_batch_mode<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        slf.get().opened(py)?;
+        let module = py.import(intern!(py, "numpack.batch"))?;
+        module.call_method1(intern!(py, "WritableBatchMode"), (slf,))
+    }
+
+    /// The live file of an array, mapped for writing.
+    fn _writable(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<WritableArray> {
+        let open = self.opened(py)?;
+        Ok(WritableArray::new(open.write(py, |store| store.writable_view(&array_name))?))
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
+        self.load(py, name, false, None)
+    }
+
+    fn __setitem__<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let arrays = PyDict::new(py);
+        arrays.set_item(name, value)?;
+        self.save(py, &arrays)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.drop(py, name, None)
+    }
+
+    fn __contains__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match name.extract::<PyBackedStr>() {
+            Ok(name) => self.has_array(py, name),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.get_member_list(py)?.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.get_member_list(py)?.try_iter()?.into_any())
+    }
+
+    /// keys(): the names, as a set-like view.
+    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf, "KeysView")
+    }
+
+    /// values(): a view whose iteration loads one array after the other.
+    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf, "ValuesView")
+    }
+
+    /// items(): a view whose iteration gives (name, loaded array).
+    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf, "ItemsView")
+    }
+}
+
+fn view<'py>(store: &Bound<'py, NumPack>, class: &str) -> PyResult<Bound<'py, PyAny>> {
+    store.get().opened(store.py())?;
+    store.py().import(intern!(store.py(), "collections.abc"))?.call_method1(class, (store,))
+}

@@ -1,0 +1,42 @@
+//! The live file of an array, mapped for writing: what `writable_batch_mode` hands out.
+#![expect(unsafe_code, reason = "an array over mapped memory, whose owner it keeps")]
+
+use numpack::WritableView;
+use pyo3::prelude::*;
+
+use crate::errors::raise;
+use crate::memory::array_over;
+
+/// Owner of writable mapped memory.
+#[pyclass(module = "numpack", frozen)]
+pub(crate) struct WritableArray {
+    view: WritableView,
+}
+
+impl WritableArray {
+    pub(crate) fn new(view: WritableView) -> WritableArray {
+        WritableArray { view }
+    }
+}
+
+#[pymethods]
+impl WritableArray {
+    /// The ndarray over the live memory.
+    fn array<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let view = &slf.get().view;
+        let data = view.as_mut_ptr().unwrap_or(std::ptr::NonNull::<u128>::dangling().as_ptr().cast());
+        // SAFETY: the view keeps the mapping, which begins at a page, readable and writable for the whole
+        // array as long as it lives, and `slf` owns it; an array without bytes reads none.
+        unsafe { array_over(slf.clone().into_any(), view.dtype(), view.shape(), data, true) }
+    }
+
+    /// Makes what was written durable. Raises ValueError when the array was replaced meanwhile.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        loop {
+            match py.detach(|| self.view.flush()) {
+                Err(numpack::NpkError::Locked { .. }) => py.check_signals()?,
+                other => return other.map_err(raise),
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+"""What notebooks show of stores and arrays."""
+
+from datetime import datetime, timezone
+from html import escape
+from typing import Any, Iterable, Tuple
+
+_STYLE = "text-align: left"
+
+
+def _size(count: int) -> str:
+    """Bytes for people: 38.1 MiB."""
+    amount, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
+        amount /= 1024
+        units.pop(0)
+    return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
+
+
+def _table(head: Iterable[str], lines: Iterable[Tuple[Any, ...]], caption: str) -> str:
+    row = lambda cells, tag: "".join(f'<{tag} style="{_STYLE}">{escape(str(cell))}</{tag}>' for cell in cells)
+    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in lines)
+    return (
+        f"<table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{row(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def store_table(store: Any) -> str:
+    """A table of the arrays of an open store."""
+    if not store.is_opened:
+        return escape(repr(store))
+    metadata = store.get_metadata()
+    lines = []
+    for name, array in metadata["arrays"].items():
+        modified = datetime.fromtimestamp(array["modify_time"] / 1e6, tz=timezone.utc)
+        lines.append(
+            (
+                name,
+                array["shape"],
+                array["dtype"],
+                array["shape"][0] if array["shape"] else 1,
+                array["deleted_rows"],
+                _size(array["size"]),
+                modified.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            )
+        )
+    head = ("name", "shape", "dtype", "rows", "deleted", "bytes", "modified")
+    caption = f"NumPack {metadata['path']}: {len(lines)} arrays, {_size(metadata['total_size'])}"
+    return _table(head, lines, caption)
+
+
+def array_box(array: Any) -> str:
+    """Shape, dtype and size of a LazyArray."""
+    if repr(array) == "<LazyArray: closed>":
+        return escape(repr(array))
+    lines = [(array.name, array.shape, array.dtype, _size(array.nbytes))]
+    return _table(("name", "shape", "dtype", "bytes"), lines, "LazyArray")

@@ -1,0 +1,280 @@
+"""The two batch modes: arrays kept in memory and committed at the end, and arrays written where they lie."""
+
+from types import TracebackType
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
+
+import numpy as np
+
+from numpack._numpack import NumPack
+from numpack.exceptions import ArrayNotFoundError
+
+
+class BatchModeContext:
+    """Arrays in memory in front of a store; `NumPack.batch_mode` makes one.
+
+    Inside the block `load` returns the same object every time and `save` only marks it. What was marked,
+    and what was dropped, is one commit at the end of the block, also when the block raises. Calls about an
+    array that was loaded or saved here act on the object in memory and mark it when they change it; calls
+    about any other array go straight to the store. An ndarray cannot grow: after `append`, `drop` of rows
+    or a `save` of another object, `load` returns a new one.
+    """
+
+    def __init__(self, store: NumPack, memory_limit: Optional[float] = None) -> None:
+        if memory_limit is not None and not memory_limit > 0:
+            raise ValueError(f"memory_limit must be None or a number of MB above 0, got {memory_limit!r}")
+        self._store = store
+        self._limit = None if memory_limit is None else memory_limit * 1e6
+        self._plain: Optional[NumPack] = None
+        self._arrays: Dict[str, np.ndarray] = {}
+        self._marked: Dict[str, None] = {}
+        self._dropped: Dict[str, None] = {}
+
+    def __enter__(self) -> "BatchModeContext":
+        if self._plain is not None:
+            raise RuntimeError("this batch is under way already")
+        plain = self._store._plain()
+        before = self._store._set_batch(self)
+        if before is not None:
+            self._store._set_batch(before)
+            raise RuntimeError("the store is in batch mode already: batches do not nest")
+        self._plain = plain
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        self._store._set_batch(None)
+        try:
+            self.flush()
+        finally:
+            self._arrays.clear()
+            self._marked.clear()
+            self._dropped.clear()
+            self._plain = None
+
+    def flush(self) -> None:
+        """Commits what is marked, now; the objects stay in memory."""
+        store = self._direct()
+        dropped = [name for name in self._dropped if store.has_array(name)]
+        store._save_and_drop({name: self._arrays[name] for name in self._marked}, dropped)
+        self._marked.clear()
+        self._dropped.clear()
+
+    # What NumPack hands over while the batch is under way.
+
+    def load(self, name: str, lazy: bool = False, mmap_mode: Optional[str] = None) -> Any:
+        """The object in memory; read from the store at the first call."""
+        if lazy or mmap_mode is not None:
+            if name in self._marked:
+                self.flush()
+            return self._known(name).load(name, lazy, mmap_mode=mmap_mode)
+        if name not in self._arrays:
+            self._arrays[name] = self._known(name).load(name)
+            self._keep_to_limit(name)
+        return self._arrays[name]
+
+    def save(self, arrays: Dict[str, Any]) -> None:
+        """Marks arrays; a list or other sequence is made an ndarray first."""
+        if not isinstance(arrays, dict):
+            raise ValueError(f"arrays must be a dictionary of name: array, got {type(arrays).__name__}")
+        if arrays:
+            self._check(arrays)
+        for name, array in arrays.items():
+            self._mark(name, np.asanyarray(array))
+        self._keep_to_limit(*arrays)
+
+    def append(self, arrays: Dict[str, Any]) -> None:
+        """Appends to the objects in memory, or to the store."""
+        for name, rows in self._split(arrays, self._direct().append):
+            array = self._arrays[name]
+            rows = self._fitting(name, array, rows)
+            self._mark(name, np.concatenate([array, rows]))
+
+    def replace(self, arrays: Dict[str, Any], indexes: Any) -> None:
+        """Replaces rows of the objects in memory, or of the store."""
+        for name, rows in self._split(arrays, lambda rest: self._direct().replace(rest, indexes)):
+            array = self._arrays[name]
+            places = _places(indexes, array)
+            rows = np.asarray(rows) if isinstance(rows, np.ndarray) else np.asarray(rows, array.dtype)
+            if places.size == 1 and rows.ndim + 1 == array.ndim:
+                rows = rows[np.newaxis]
+            rows = self._fitting(name, array, rows)
+            if len(rows) != places.size:
+                raise ValueError(f"array {name!r}: {len(rows)} rows for {places.size} indexes")
+            array[places] = rows
+            self._mark(name, array)
+
+    def drop(self, names: Any, indexes: Any = None) -> None:
+        """Drops arrays at the end of the batch; rows of objects in memory at once."""
+        names = [names] if isinstance(names, str) else list(names)
+        for name in names:
+            if not self.has_array(name):
+                raise ArrayNotFoundError(f"array {name!r} not found")
+        if indexes is None:
+            for name in names:
+                self._arrays.pop(name, None)
+                self._marked.pop(name, None)
+                self._dropped[name] = None
+            return
+        stored = [name for name in names if name not in self._arrays]
+        if stored:
+            self._direct().drop(stored, indexes)
+        for name in names:
+            if name in self._arrays:
+                array = self._arrays[name]
+                self._mark(name, np.delete(array, _places(indexes, array), axis=0))
+
+    def update(self, name: str) -> None:
+        """Compacts the stored array; objects in memory have no deleted rows."""
+        if name not in self._arrays:
+            self._known(name).update(name)
+
+    def getitem(self, name: str, indexes: Any) -> np.ndarray:
+        """Rows of the object in memory, or of the store."""
+        if name not in self._arrays:
+            return self._known(name).getitem(name, indexes)
+        array = self._arrays[name]
+        return array[_places(indexes, array)]
+
+    def stream_load(self, name: str, buffer_size: int) -> Iterator[np.ndarray]:
+        """Batches of copies of the object in memory, or of the store."""
+        if name not in self._arrays:
+            return self._known(name).stream_load(name, buffer_size)
+        array = self._arrays[name]
+        return (array[start : start + buffer_size].copy() for start in range(0, len(array), buffer_size))
+
+    def get_shape(self, name: str) -> Tuple[int, ...]:
+        """Shape of the object in memory, or in the store."""
+        if name in self._arrays:
+            return self._arrays[name].shape
+        return self._known(name).get_shape(name)
+
+    def get_member_list(self) -> List[str]:
+        """Names as they will be after the batch."""
+        stored = [name for name in self._direct().get_member_list() if name not in self._dropped]
+        return stored + [name for name in self._marked if name not in stored]
+
+    def has_array(self, name: str) -> bool:
+        """Whether the name will be there after the batch."""
+        if name in self._marked:
+            return True
+        return name not in self._dropped and self._direct().has_array(name)
+
+    def get_metadata(self) -> Dict[str, Any]:
+        """As `NumPack.get_metadata`; what is marked shows as it will be, with what is known of it."""
+        metadata = self._direct().get_metadata()
+        known = {name: entry for name, entry in metadata["arrays"].items() if name not in self._dropped}
+        for name in self._marked:
+            array = self._arrays[name]
+            entry = known.setdefault(name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None})
+            entry.update(shape=array.shape, dtype=array.dtype.name, size=array.nbytes)
+        metadata.update(arrays=known, total_size=sum(entry["size"] for entry in known.values()))
+        return metadata
+
+    def clone(self, source: str, target: str) -> None:
+        """Copies the object in memory, or the stored array."""
+        if self.has_array(target):
+            raise ValueError(f"array {target!r} already exists")
+        if source in self._arrays or target in self._dropped:
+            self._mark(target, self.load(source).copy())
+        else:
+            self._known(source).clone(source, target)
+
+    def reset(self) -> None:
+        """Drops every array at the end of the batch."""
+        self.drop(self.get_member_list())
+
+    # How it is done.
+
+    def _direct(self) -> NumPack:
+        if self._plain is None:
+            raise RuntimeError("the batch has ended")
+        return self._plain
+
+    def _known(self, name: str) -> NumPack:
+        """The store, for an array that this batch has not dropped."""
+        if name in self._dropped:
+            raise ArrayNotFoundError(f"array {name!r} not found")
+        return self._direct()
+
+    def _mark(self, name: str, array: np.ndarray) -> None:
+        self._arrays[name] = array
+        self._marked[name] = None
+        self._dropped.pop(name, None)
+
+    def _check(self, arrays: Dict[str, Any]) -> None:
+        """Raises now what the commit at the end would raise: a bad name or dtype."""
+        for name, array in arrays.items():
+            self._direct()._check_saved(name, np.asanyarray(array))
+
+    def _split(self, arrays: Dict[str, Any], to_store: Any) -> List[Tuple[str, Any]]:
+        """The arrays in memory; the others go to the store in one call."""
+        if not isinstance(arrays, dict):
+            raise ValueError(f"arrays must be a dictionary of name: array, got {type(arrays).__name__}")
+        rest = {name: rows for name, rows in arrays.items() if name not in self._arrays}
+        for name in rest:
+            self._known(name)
+        if rest:
+            to_store(rest)
+        return [(name, rows) for name, rows in arrays.items() if name in self._arrays]
+
+    @staticmethod
+    def _fitting(name: str, array: np.ndarray, rows: Any) -> np.ndarray:
+        rows = np.asarray(rows) if isinstance(rows, np.ndarray) else np.asarray(rows, array.dtype)
+        if rows.dtype != array.dtype:
+            raise TypeError(f"array {name!r}: dtype is {array.dtype}, got {rows.dtype}")
+        if rows.ndim == 0 or rows.shape[1:] != array.shape[1:] or rows.ndim != array.ndim:
+            raise ValueError(f"array {name!r}: the rows do not have the row shape {array.shape[1:]}: {rows.shape}")
+        return rows
+
+    def _keep_to_limit(self, *kept: str) -> None:
+        """Over the limit: commits what is marked and forgets every object but those of the call."""
+        if self._limit is None or sum(array.nbytes for array in self._arrays.values()) <= self._limit:
+            return
+        self.flush()
+        keep: Set[str] = set(kept)
+        self._arrays = {name: array for name, array in self._arrays.items() if name in keep}
+
+
+def _places(indexes: Any, array: np.ndarray) -> np.ndarray:
+    """Row numbers of `indexes`, by NumPy's rules."""
+    places = np.arange(len(array))[indexes]
+    return np.atleast_1d(places)
+
+
+class WritableBatchMode:
+    """Arrays written where they lie; `NumPack.writable_batch_mode` makes one.
+
+    `load` maps the live file for writing and returns the same ndarray every time; it keeps its memory after
+    the block, but only what was written inside is flushed.
+    """
+
+    def __init__(self, store: NumPack) -> None:
+        self._store = store
+        self._mapped: Dict[str, Tuple[Any, np.ndarray]] = {}
+
+    def __enter__(self) -> "WritableBatchMode":
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[Type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        mapped, self._mapped = self._mapped, {}
+        for owner, _ in mapped.values():
+            owner.flush()
+
+    def load(self, name: str) -> np.ndarray:
+        """The array, writable, over the live file. Raises KeyError; ValueError when rows are deleted."""
+        if name not in self._mapped:
+            owner = self._store._writable(name)
+            self._mapped[name] = (owner, owner.array())
+        return self._mapped[name][1]
+
+    def save(self, arrays: Optional[Dict[str, Any]] = None) -> None:
+        """Does nothing: what was written to the arrays is in the file already."""
