@@ -183,6 +183,19 @@ class BatchModeContext:
         else:
             self._known(source).clone(source, target)
 
+    def rename(self, old: str, new: str, overwrite: bool = False) -> None:
+        """Moves the object in memory, or renames the stored array."""
+        if old == new:
+            raise ValueError(f"the old and the new name are the same: {old!r}")
+        if self.has_array(new) and not overwrite:
+            raise ValueError(f"array {new!r} already exists")
+        if old in self._arrays or new in self._arrays or new in self._dropped:
+            array = self.load(old)
+            self._mark(new, array)
+            self.drop(old)
+        else:
+            self._known(old).rename(old, new, overwrite)
+
     def reset(self) -> None:
         """Drops every array at the end of the batch."""
         self.drop(self.get_member_list())

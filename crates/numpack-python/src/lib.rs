@@ -6,7 +6,9 @@
 mod array;
 mod errors;
 mod index;
+mod inspect;
 mod lazy;
+mod mapping;
 mod memory;
 mod operators;
 mod pack;

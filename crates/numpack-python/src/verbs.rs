@@ -96,7 +96,7 @@ impl NumPack {
     /// Values: anything `numpy.asarray` takes, of bool, int8-64, uint8-64, float16/32/64, complex64/128; any
     /// strides and byte order. Raises ValueError for something other than a dict and for names that are empty,
     /// longer than 1,024 bytes or contain NUL; TypeError for other dtypes. Costs one write of the data.
-    fn save(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn save(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
         if let Some(batch) = self.batch(py) {
             return batch.call_method1(intern!(py, "save"), (arrays,)).map(drop);
         }
@@ -133,7 +133,7 @@ impl NumPack {
     /// writable and copied page by page when written, never back into the file; with deleted rows both are
     /// copies. Raises KeyError (ArrayNotFoundError) for an unknown name.
     #[pyo3(signature = (array_name, lazy=false, *, mmap_mode=None))]
-    fn load<'py>(
+    pub(crate) fn load<'py>(
         &self,
         py: Python<'py>,
         array_name: PyBackedStr,
@@ -201,7 +201,7 @@ impl NumPack {
     /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. Raises KeyError,
     /// IndexError, ValueError.
     #[pyo3(signature = (array_name, indexes=None))]
-    fn drop(
+    pub(crate) fn drop(
         &self,
         py: Python<'_>,
         array_name: &Bound<'_, PyAny>,
@@ -287,7 +287,7 @@ impl NumPack {
     }
 
     /// get_member_list(): the names of all arrays, the oldest first.
-    fn get_member_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn get_member_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(batch) = self.batch(py) {
             return batch.call_method0(intern!(py, "get_member_list"));
         }
@@ -296,7 +296,7 @@ impl NumPack {
     }
 
     /// has_array(array_name): whether an array has this name.
-    fn has_array(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<bool> {
+    pub(crate) fn has_array(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<bool> {
         if let Some(batch) = self.batch(py) {
             return batch.call_method1(intern!(py, "has_array"), (&*array_name,))?.extract();
         }
@@ -313,48 +313,6 @@ impl NumPack {
         self.opened(py)?.read(py, |store| Ok(store.get_modify_time(&array_name)))
     }
 
-    /// get_metadata(): what is known of every array, without reading rows.
-    ///
-    /// Returns {"arrays": {name: {shape, dtype, size, modify_time, deleted_rows, file_bytes, data_file}},
-    /// "path": str, "total_size": bytes of all live rows}. Sizes in bytes, times in microseconds since 1970.
-    fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        if let Some(batch) = self.batch(py) {
-            return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
-        }
-        let open = self.opened(py)?;
-        let found = open.read(py, ParallelIO::metadata)?;
-        let arrays = PyDict::new(py);
-        for array in &found {
-            let entry = PyDict::new(py);
-            entry.set_item("shape", PyTuple::new(py, &array.shape)?)?;
-            entry.set_item("dtype", array.dtype.name())?;
-            entry.set_item("size", array.size_bytes)?;
-            entry.set_item("modify_time", array.last_modified)?;
-            entry.set_item("deleted_rows", array.deleted_rows)?;
-            entry.set_item("file_bytes", array.file_bytes)?;
-            entry.set_item("data_file", &array.data_file)?;
-            arrays.set_item(&array.name, entry)?;
-        }
-        let metadata = PyDict::new(py);
-        metadata.set_item("arrays", arrays)?;
-        metadata.set_item("path", open.store.path())?;
-        metadata.set_item("total_size", found.iter().map(|array| array.size_bytes).sum::<u64>())?;
-        Ok(metadata)
-    }
-
-    /// get_io_stats(): how many arrays there are and the bytes of their files: live, deleted, in all.
-    fn get_io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let found = self.opened(py)?.read(py, ParallelIO::metadata)?;
-        let live: u64 = found.iter().map(|array| array.size_bytes).sum();
-        let all: u64 = found.iter().map(|array| array.file_bytes).sum();
-        let stats = PyDict::new(py);
-        stats.set_item("arrays", found.len())?;
-        stats.set_item("live_bytes", live)?;
-        stats.set_item("deleted_bytes", all - live)?;
-        stats.set_item("file_bytes", all)?;
-        Ok(stats)
-    }
-
     /// clone(source_name, target_name): copies the live rows of an array to a new one.
     ///
     /// Raises KeyError when the source is not there, ValueError when the target is.
@@ -363,6 +321,31 @@ impl NumPack {
             return batch.call_method1(intern!(py, "clone"), (&*source_name, &*target_name)).map(drop);
         }
         self.opened(py)?.write(py, |store| store.clone_array(&source_name, &target_name))
+    }
+
+    /// rename(old_name, new_name, overwrite=False): gives an array another name, without touching its rows.
+    ///
+    /// Raises KeyError for an unknown name; ValueError when the new name is taken, unless `overwrite` is true:
+    /// then that array goes in the same commit.
+    #[pyo3(signature = (old_name, new_name, overwrite=false))]
+    fn rename(
+        &self,
+        py: Python<'_>,
+        old_name: PyBackedStr,
+        new_name: PyBackedStr,
+        overwrite: bool,
+    ) -> PyResult<()> {
+        if let Some(batch) = self.batch(py) {
+            return batch.call_method1(intern!(py, "rename"), (&*old_name, &*new_name, overwrite)).map(drop);
+        }
+        let names = [(&*old_name, &*new_name)];
+        self.opened(py)?.write(py, |store| store.rename_many(&names, overwrite))
+    }
+
+    /// Renames several arrays in one commit, in place of those that have the names.
+    fn _rename_many(&self, py: Python<'_>, names: Vec<(String, String)>) -> PyResult<()> {
+        let names: Vec<_> = names.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+        self.opened(py)?.write(py, |store| store.rename_many(&names, true))
     }
 
     /// reset(): removes every array, in one commit.
@@ -376,27 +359,6 @@ impl NumPack {
     /// sync(): makes every commit so far survive a power cut. Raises OSError when the disk fails.
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
         self.opened(py)?.write(py, ParallelIO::sync_metadata)
-    }
-
-    /// verify(): checks log and data files against each other; changes nothing.
-    ///
-    /// Returns {"sound": bool, "arrays": arrays looked at, "checksummed": arrays whose every byte was checked,
-    /// "findings": [{"damage": bool, "message": str}]}. Reads all data once.
-    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let report = self.opened(py)?.read(py, ParallelIO::verify)?;
-        let findings = PyList::empty(py);
-        for finding in &report.findings {
-            let entry = PyDict::new(py);
-            entry.set_item("damage", finding.is_damage())?;
-            entry.set_item("message", finding.to_string())?;
-            findings.append(entry)?;
-        }
-        let result = PyDict::new(py);
-        result.set_item("sound", report.is_sound())?;
-        result.set_item("arrays", report.arrays)?;
-        result.set_item("checksummed", report.checksummed)?;
-        result.set_item("findings", findings)?;
-        Ok(result)
     }
 
     /// batch_mode(memory_limit=None): a context in which arrays are kept in memory and `save` only marks them.
@@ -432,58 +394,4 @@ impl NumPack {
         let open = self.opened(py)?;
         Ok(WritableArray::new(open.write(py, |store| store.writable_view(&array_name))?))
     }
-
-    fn __getitem__<'py>(&self, py: Python<'py>, name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
-        self.load(py, name, false, None)
-    }
-
-    fn __setitem__<'py>(
-        &self,
-        py: Python<'py>,
-        name: &Bound<'py, PyAny>,
-        value: &Bound<'py, PyAny>,
-    ) -> PyResult<()> {
-        let arrays = PyDict::new(py);
-        arrays.set_item(name, value)?;
-        self.save(py, &arrays)
-    }
-
-    fn __delitem__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.drop(py, name, None)
-    }
-
-    fn __contains__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<bool> {
-        match name.extract::<PyBackedStr>() {
-            Ok(name) => self.has_array(py, name),
-            Err(_) => Ok(false),
-        }
-    }
-
-    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.get_member_list(py)?.len()
-    }
-
-    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self.get_member_list(py)?.try_iter()?.into_any())
-    }
-
-    /// keys(): the names, as a set-like view.
-    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        view(slf, "KeysView")
-    }
-
-    /// values(): a view whose iteration loads one array after the other.
-    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        view(slf, "ValuesView")
-    }
-
-    /// items(): a view whose iteration gives (name, loaded array).
-    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        view(slf, "ItemsView")
-    }
-}
-
-fn view<'py>(store: &Bound<'py, NumPack>, class: &str) -> PyResult<Bound<'py, PyAny>> {
-    store.get().opened(store.py())?;
-    store.py().import(intern!(store.py(), "collections.abc"))?.call_method1(class, (store,))
 }

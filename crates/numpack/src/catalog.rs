@@ -162,6 +162,7 @@ impl Catalog {
                 self.retired.extend(self.spare.take());
             }
             Op::Moved => {}
+            Op::Rename { id, name } => self.rename(time_us, *id, name)?,
         }
         self.seq = seq;
         Ok(())
@@ -288,6 +289,20 @@ impl Catalog {
         self.names.remove(&old.id);
         self.unsynced.remove(&old.id);
         self.replaced.remove(&old.id);
+    }
+
+    fn rename(&mut self, time_us: u64, id: u64, name: &str) -> Result<(), Impossible> {
+        self.change(id, time_us)?;
+        if self.by_name.contains_key(name) {
+            return Err("two arrays have the same name");
+        }
+        let old = self.names.get(&id).ok_or("an operation is about an array that is not there")?;
+        let mut array = self.by_name.remove(old).ok_or("an operation is about an array that is not there")?;
+        let name: Arc<str> = name.into();
+        Arc::make_mut(&mut array).name = Arc::clone(&name);
+        self.names.insert(id, Arc::clone(&name));
+        self.by_name.insert(name, array);
+        Ok(())
     }
 
     fn change(&mut self, id: u64, time_us: u64) -> Result<&mut ArrayState, Impossible> {

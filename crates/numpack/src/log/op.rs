@@ -91,6 +91,11 @@ pub(crate) enum Op {
     Reset,
     /// A checkpoint is about to take this log's place: look at the name again.
     Moved,
+    /// An array gets another name, which no array has.
+    Rename {
+        id: u64,
+        name: String,
+    },
 }
 
 impl Op {
@@ -105,6 +110,7 @@ impl Op {
             Op::Remove { .. } => 7,
             Op::Reset => 8,
             Op::Moved => 9,
+            Op::Rename { .. } => 10,
         }
     }
 
@@ -131,6 +137,10 @@ impl Op {
             }
             Op::Remove { id } => out.u64(*id),
             Op::Reset | Op::Moved => {}
+            Op::Rename { id, name } => {
+                out.u64(*id);
+                out.text(name);
+            }
         }
     }
 
@@ -156,6 +166,7 @@ impl Op {
             7 => Op::Remove { id: body.u64()? },
             8 => Op::Reset,
             9 => Op::Moved,
+            10 => Op::Rename { id: body.u64()?, name: body.text()?.to_owned() },
             _ => return Ok(None),
         }))
     }

@@ -189,6 +189,13 @@ fn runs_are_as_the_document_shows() {
 }
 
 #[test]
+fn a_rename_is_as_the_document_shows() {
+    let rename = [Op::Rename { id: 1, name: "b".into() }];
+    assert_eq!(op::encode(&rename), vectors()["rename"]);
+    assert_eq!(op::decode(&vectors()["rename"]), Ok(rename.to_vec()));
+}
+
+#[test]
 fn operations_of_later_versions_are_stepped_over_or_refused() {
     let vectors = vectors();
     assert_eq!(op::decode(&vectors["may-ignore"]), Ok(Vec::new()));

@@ -12,6 +12,7 @@ mod overlay;
 mod raw;
 mod read;
 mod recover;
+mod rename;
 mod replace;
 mod save;
 mod sync;

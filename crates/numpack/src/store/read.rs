@@ -176,8 +176,8 @@ impl Core {
         dst: &mut [MaybeUninit<u8>],
     ) -> NpkResult<()> {
         while !self.read(source, plan, dst, Scope::Physical)? {
-            let current = self.known_array(&source.array.name);
-            if !current.is_ok_and(|now| now.file() == source.array.file()) {
+            let current = self.with_catalog(|catalog| catalog.by_id(source.array.id).cloned());
+            if current.is_none_or(|now| now.file() != source.array.file()) {
                 // A file out of use has no replace under way: its writer finished before retiring it.
                 return copy(source, plan, dst);
             }

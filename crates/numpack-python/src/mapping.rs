@@ -1,0 +1,65 @@
+//! `NumPack` as a mapping from names to arrays.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PyDict;
+
+use crate::pack::NumPack;
+
+#[pymethods]
+impl NumPack {
+    fn __getitem__<'py>(&self, py: Python<'py>, name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
+        self.load(py, name, false, None)
+    }
+
+    fn __setitem__<'py>(
+        &self,
+        py: Python<'py>,
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<()> {
+        let arrays = PyDict::new(py);
+        arrays.set_item(name, value)?;
+        self.save(py, &arrays)
+    }
+
+    fn __delitem__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.drop(py, name, None)
+    }
+
+    fn __contains__(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<bool> {
+        match name.extract::<PyBackedStr>() {
+            Ok(name) => self.has_array(py, name),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.get_member_list(py)?.len()
+    }
+
+    fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.get_member_list(py)?.try_iter()?.into_any())
+    }
+
+    /// keys(): the names, as a set-like view.
+    fn keys<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf, "KeysView")
+    }
+
+    /// values(): a view whose iteration loads one array after the other.
+    fn values<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf, "ValuesView")
+    }
+
+    /// items(): a view whose iteration gives (name, loaded array).
+    fn items<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        view(slf, "ItemsView")
+    }
+}
+
+fn view<'py>(store: &Bound<'py, NumPack>, class: &str) -> PyResult<Bound<'py, PyAny>> {
+    store.get().opened(store.py())?;
+    store.py().import(intern!(store.py(), "collections.abc"))?.call_method1(class, (store,))
+}

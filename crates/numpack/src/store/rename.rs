@@ -1,0 +1,51 @@
+//! Rename: another name for the same file, one record, no data written.
+
+use super::core::{Core, Writing};
+use super::handle::ParallelIO;
+use super::save::{check_name, check_names_differ};
+use crate::core::error::{NpkError, NpkResult};
+use crate::log::op::Op;
+
+impl ParallelIO {
+    /// Gives an array another name.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, `Locked`, `ReadOnly`, `Io`.
+    pub fn rename_array(&self, source: &str, target: &str) -> NpkResult<()> {
+        self.rename_many(&[(source, target)], false)
+    }
+
+    /// Gives arrays other names, in one commit; with `overwrite` in place of the arrays that have them.
+    ///
+    /// # Errors
+    /// `ArrayNotFound`, `InvalidName`; `ArrayExists` without `overwrite`; `InvalidArgument` for a name that
+    /// stands twice, also as source and as target; `Locked`, `ReadOnly`, `Io`.
+    pub fn rename_many(&self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
+        self.write(|core, writing| core.rename(writing, names, overwrite))
+    }
+}
+
+impl Core {
+    fn rename(&self, writing: &Writing<'_>, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
+        check_names_differ(names.iter().flat_map(|(source, target)| [*source, *target]))?;
+        let (mut ops, mut renames) = (Vec::new(), Vec::new());
+        for (source, target) in names {
+            check_name(target)?;
+            let id = self.known_array(source)?.id;
+            renames.push(Op::Rename { id, name: (*target).to_owned() });
+            if let Ok(there) = self.known_array(target) {
+                if !overwrite {
+                    return Err(NpkError::ArrayExists((*target).to_owned()));
+                }
+                ops.push(Op::Remove { id: there.id });
+            }
+        }
+        if renames.is_empty() {
+            return Ok(());
+        }
+        ops.append(&mut renames);
+        self.commit(writing, &ops, &[])?;
+        self.after_commit(writing);
+        Ok(())
+    }
+}
