@@ -2,6 +2,7 @@
 
 use super::core::{Core, Writing};
 use super::read::require_rows;
+use crate::catalog::DELETABLE_ROWS;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
 use crate::rows::{physical_rows, runs_of};
@@ -17,8 +18,13 @@ impl Core {
         let mut rows = physical_rows(&array, indexes)?;
         rows.sort_unstable();
         rows.dedup();
-        if rows.is_empty() {
-            return Ok(());
+        let Some(&highest) = rows.last() else { return Ok(()) };
+        if highest >= DELETABLE_ROWS {
+            return Err(NpkError::InvalidArgument {
+                argument: "indexes",
+                value: highest.to_string(),
+                reason: "rows from 2^40 on cannot be deleted",
+            });
         }
         // A held state would make the commit copy the set of deleted rows.
         let id = array.id;

@@ -141,7 +141,7 @@ impl ParallelIO {
         let core = self.core()?;
         let (array, target) = core.read_range(name, |array| {
             check_dtype_of::<T>(array)?;
-            Ok((0..array.rows(), Elements::<T>::with_len(array.logical_shape().iter().product())?))
+            Ok((0..array.rows(), Elements::<T>::with_len(array.elements())?))
         })?;
         Ok((array.logical_shape(), finish(&core, &array, target)?))
     }
@@ -154,7 +154,7 @@ impl ParallelIO {
         let core = self.core()?;
         let (array, target) = core.read_rows(name, indexes, |array, rows| {
             check_dtype_of::<T>(array)?;
-            Elements::<T>::with_len(rows * row_elements(array))
+            Elements::<T>::with_len(rows.saturating_mul(array.row_elements()))
         })?;
         let mut shape = array.shape.clone();
         shape[0] = indexes.len() as u64;
@@ -201,7 +201,7 @@ impl ParallelIO {
             }
             let end = start.saturating_add(rows).min(array.rows());
             taken = end.saturating_sub(start);
-            Ok((start..end, Elements::<T>::with_len(taken * row_elements(array))?))
+            Ok((start..end, Elements::<T>::with_len(taken * array.row_elements())?))
         })?;
         let mut shape = array.shape.clone();
         shape[0] = taken;
@@ -454,10 +454,6 @@ pub(crate) fn check_dtype_of<T: NpkElement>(array: &ArrayState) -> NpkResult<()>
         return Ok(());
     }
     Err(NpkError::InvalidDtype { array: array.name.to_string(), expected: array.dtype, found: T::DTYPE })
-}
-
-fn row_elements(array: &ArrayState) -> u64 {
-    array.shape.iter().skip(1).product()
 }
 
 fn finish<T: NpkElement>(core: &Core, array: &ArrayState, target: Elements<T>) -> NpkResult<Vec<T>> {

@@ -297,7 +297,7 @@ impl Core {
 /// The part of a record's redo bytes that a replace refers to.
 fn redo_of<'a>(op: &Op, redo: &'a [u8]) -> Option<&'a [u8]> {
     let Op::Replace { redo_offset, row_bytes, runs, .. } = op else { return None };
-    let rows: u64 = runs.iter().map(|run| run.len).sum();
+    let rows = runs.iter().try_fold(0_u64, |rows, run| rows.checked_add(run.len))?;
     let start = usize::try_from(*redo_offset).ok()?;
     let end = start.checked_add(usize::try_from(rows.checked_mul(*row_bytes)?).ok()?)?;
     redo.get(start..end)

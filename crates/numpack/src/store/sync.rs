@@ -105,8 +105,9 @@ impl Core {
         self.discard_retired(synced);
         let mut log = self.log();
         let (seq, time_us) = (log.tail.seq() + 1, now_us());
-        let header =
-            FileHeader { store_id: log.tail.log.header.store_id, epoch: log.tail.log.header.epoch + 1 };
+        let FileHeader { store_id, epoch } = log.tail.log.header;
+        // Only that it differs from the one before matters.
+        let header = FileHeader { store_id, epoch: epoch.wrapping_add(1) };
         let snapshot = self.with_catalog(crate::catalog::Catalog::snapshot);
         let next = match write_next(&*self.folder, header, &snapshot, seq, time_us) {
             Ok(next) => next,
