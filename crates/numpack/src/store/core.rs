@@ -3,7 +3,7 @@
 //! One `Core` serves all instances of a store in a process. Locks are taken in the order writers' lock,
 //! `log`, `catalog`; a reader takes `log` only to read new records, never the writers' lock on its way.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(super) log: Mutex<LogState>,
     pub(super) files: FileCache,
     pub(super) poisoned: OnceLock<String>,
+    /// A file could not be removed: the next writer looks for it.
+    pub(super) untidy: AtomicBool,
     /// An error of work after a commit, kept for the next call that may report it.
     pub(super) deferred: Mutex<Option<NpkError>>,
 }
@@ -66,8 +68,11 @@ pub(crate) struct Writing<'a> {
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        // A replace that is committed and not applied leaves the mark: the next writer finishes it.
-        if self.core.control.applied() == Some(self.core.seen.load(Ordering::Acquire)) {
+        // A replace that is committed and not applied leaves the mark, and so do files that are of no use
+        // and still there: the next writer finishes it. After a failed sync they may be of use.
+        let applied = self.core.control.applied() == Some(self.core.seen.load(Ordering::Acquire));
+        let tidy = !self.core.untidy.load(Ordering::Acquire) && self.core.poisoned.get().is_none();
+        if applied && tidy {
             self.core.control.set_busy(false);
         }
     }
@@ -371,7 +376,7 @@ impl Core {
     }
 
     /// After a `Moved` record: changes over to the log that has the name now, if it is another one.
-    fn move_on(&self, log: &mut LogState) -> NpkResult<bool> {
+    pub(super) fn move_on(&self, log: &mut LogState) -> NpkResult<bool> {
         let access = if self.writable { Access::Write } else { Access::Read };
         let next = LogFile::open(&*self.folder, access)?;
         if next.header == log.tail.log.header {

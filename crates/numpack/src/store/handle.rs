@@ -79,10 +79,14 @@ impl ParallelIO {
         Ok(own)
     }
 
-    fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+    fn write(&self, verb: impl Fn(&Core, &Writing<'_>) -> NpkResult<()>) -> NpkResult<()> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
-        verb(&core, &writing)
+        match verb(&core, &writing) {
+            // A refused call has changed nothing, so it can be made again.
+            Err(error) if error.is_disk_full() && core.make_room()? => verb(&core, &writing),
+            other => other,
+        }
     }
 
     /// The store's folder.
@@ -402,7 +406,9 @@ impl ParallelIO {
     /// # Errors
     /// `Poisoned` when the disk failed: the store must then be opened again; an error kept from earlier work.
     pub fn sync_metadata(&self) -> NpkResult<()> {
-        self.write(|core, writing| core.sync(writing))
+        let core = self.core()?;
+        let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
+        core.sync(&writing)
     }
 
     /// Removes every array, in one commit.
