@@ -361,6 +361,11 @@ impl Core {
         Ok(())
     }
 
+    /// Whether every replace up to this commit is known to be in the data files.
+    fn is_applied(&self, seq: u64) -> bool {
+        self.control.is_shared() && self.control.applied().is_some_and(|applied| applied >= seq)
+    }
+
     fn check_reached(&self, log: &LogState, published: u64, reason: &str) -> NpkResult<()> {
         if log.tail.seq() < published {
             return Err(NpkError::corrupted(&log.tail.log.path, log.tail.position.offset, reason));
@@ -372,6 +377,9 @@ impl Core {
         self.apply_ops(record.seq, record.time_us, &record.ops, &log.tail.log)?;
         log.tail.position = record.next;
         log.tail.allocated = log.tail.allocated.max(record.next.offset);
+        if self.is_applied(record.seq) {
+            log.settled = Settled { log: Arc::clone(&log.tail.log), position: record.next };
+        }
         Ok(())
     }
 
@@ -408,8 +416,7 @@ impl Core {
     }
 
     fn after_catch_up(&self, log: &mut LogState) {
-        if self.control.is_shared() && self.control.applied().is_some_and(|applied| applied >= log.tail.seq())
-        {
+        if self.is_applied(log.tail.seq()) {
             log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         }
         if log.settled.log.header != log.tail.log.header {
