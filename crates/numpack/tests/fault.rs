@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use common::disk::{Call, Disk, Rule, Verdict};
 use common::scene::{Act, Contents, SCENES, contents, copy, temp_dir, values};
@@ -435,5 +436,65 @@ fn a_call_that_finds_the_disk_full_gives_back_what_waits_for_a_sync_and_goes_on(
         assert!(rule.synced.load(Ordering::Relaxed), "call {i} found room");
         store.sync_metadata().unwrap();
         assert_eq!(strays(&store, dir.path()), [""; 0]);
+    }
+}
+
+/// Holds the call that gives a new log its name until it is told to go on.
+#[derive(Debug, Default)]
+struct Hold {
+    armed: AtomicBool,
+    reached: AtomicBool,
+}
+
+impl Rule for Hold {
+    fn ask(&self, call: &Call<'_>) -> Verdict {
+        if matches!(call, Call::Rename { to: FileName::Log, .. }) {
+            self.reached.store(true, Ordering::Release);
+            while self.armed.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        Verdict::Do
+    }
+}
+
+/// Whoever reads the old log to its very end before the new one has the name must still find the new one.
+#[test]
+fn a_log_read_to_its_end_just_before_a_new_one_takes_its_place_is_left() {
+    let checkpoint = SCENES.iter().find(|scene| scene.name == "checkpoint").unwrap();
+    let open = |path: &Path, mode| {
+        let disk = Disk::new(path, Stop::new(usize::MAX, 0), None);
+        ParallelIO::open_folder(disk, OpenOptions::new().mode(mode)).unwrap()
+    };
+    for (opened_before, writes) in [(true, true), (true, false), (false, true), (false, false)] {
+        let dir = temp_dir();
+        let path = dir.path().join("store");
+        (checkpoint.setup)(&path);
+        let hold = Arc::new(Hold { armed: AtomicBool::new(true), ..Hold::default() });
+        let writer =
+            ParallelIO::open_folder(Disk::new(&path, hold.clone(), None), OpenOptions::new()).unwrap();
+        let mode = if writes { Mode::ReadWrite } else { Mode::Read };
+        let before = opened_before.then(|| open(&path, mode));
+        let other = std::thread::scope(|scope| {
+            scope.spawn(|| (checkpoint.act)(&writer).unwrap());
+            while !hold.reached.load(Ordering::Acquire) {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let other = before.unwrap_or_else(|| open(&path, mode));
+            // Reads the record of the commit, and the one behind it.
+            contents(&other).unwrap();
+            hold.armed.store(false, Ordering::Release);
+            other
+        });
+        if writes {
+            other.save_slice("theirs", &[1_f32], &[1]).unwrap();
+        }
+        writer.save_slice("ours", &[2_f32], &[1]).unwrap();
+        let all = seen_by_a_new_core(&path);
+        assert_eq!((all.contains_key("theirs"), all.contains_key("ours")), (writes, true));
+        for store in [&other, &writer] {
+            assert_eq!(contents(store).unwrap(), all);
+            assert!(store.metadata().is_ok());
+        }
     }
 }

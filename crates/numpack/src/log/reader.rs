@@ -56,6 +56,13 @@ pub(crate) enum Next {
     Bad(String),
 }
 
+impl Record {
+    /// Whether it says that a checkpoint takes the log's place.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.ops.contains(&Op::Moved)
+    }
+}
+
 impl LogFile {
     /// Opens the log of a store.
     ///

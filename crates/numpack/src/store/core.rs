@@ -47,6 +47,9 @@ pub(super) struct LogState {
     pub(super) tail: Tail,
     /// A place before which every replace is in the data files.
     pub(super) settled: Settled,
+    /// The last record says that a checkpoint takes this log's place. It may do so at any time from then on,
+    /// and nothing more is ever written here to tell of it: the name must be looked at.
+    pub(super) moved: bool,
     /// Checksum of a record that a reader must not follow: a power cut took its data, and no writer has
     /// taken it out of the log yet.
     pub(super) refused: Option<u32>,
@@ -196,8 +199,10 @@ impl Core {
         durability: Durability,
     ) -> NpkResult<Writing<'a>> {
         let mut log = self.log();
-        if log.tail.has_more()? {
+        if log.moved || log.tail.has_more()? {
             self.catch_up(&mut log)?;
+            // Under the lock nobody is about to take this log's place.
+            log.moved = false;
         }
         // Damaged words count as a dead writer: doing its work again changes nothing.
         let died = self.control.is_busy() || self.control.applied() != Some(log.tail.seq());
@@ -332,28 +337,23 @@ impl Core {
         loop {
             let published = if self.control.is_shared() { self.control.committed().unwrap_or(0) } else { 0 };
             let file = Arc::clone(&log.tail.log);
-            let mut moved = false;
             let mut cursor = Cursor::new(&file, log.tail.position)?;
-            loop {
+            let reason = loop {
                 match cursor.next()? {
-                    Next::Record(record) if Some(record.next.crc) == log.refused => break,
-                    Next::Record(record) if record.seq > published && !file.redo_is_whole(&record)? => break,
-                    Next::Record(record) => {
-                        moved = record.ops.contains(&Op::Moved);
-                        self.follow(log, &record)?;
+                    Next::Record(record) if Some(record.next.crc) == log.refused => {
+                        break "a published commit lost its data".to_owned();
                     }
-                    Next::End | Next::Bad(_) if moved => break,
-                    Next::End => {
-                        self.check_reached(log, published, "the log ends before a published commit")?;
-                        break;
+                    Next::Record(record) if record.seq > published && !file.redo_is_whole(&record)? => {
+                        break "the redo bytes of a record are not whole".to_owned();
                     }
-                    Next::Bad(reason) => {
-                        self.check_reached(log, published, &reason)?;
-                        break;
-                    }
+                    Next::Record(record) => self.follow(log, &record)?,
+                    Next::End => break "the log ends before a published commit".to_owned(),
+                    Next::Bad(reason) => break reason,
                 }
-            }
-            if !(moved && self.move_on(log)?) {
+            };
+            if !(log.moved && self.move_on(log)?) {
+                // Published before the name was looked at, so it is in this log or lost.
+                self.check_reached(log, published, &reason)?;
                 break;
             }
         }
@@ -375,6 +375,7 @@ impl Core {
 
     fn follow(&self, log: &mut LogState, record: &Record) -> NpkResult<()> {
         self.apply_ops(record.seq, record.time_us, &record.ops, &log.tail.log)?;
+        log.moved = record.is_moved();
         log.tail.position = record.next;
         log.tail.allocated = log.tail.allocated.max(record.next.offset);
         if self.is_applied(record.seq) {
@@ -384,7 +385,7 @@ impl Core {
     }
 
     /// After a `Moved` record: changes over to the log that has the name now, if it is another one.
-    pub(super) fn move_on(&self, log: &mut LogState) -> NpkResult<bool> {
+    fn move_on(&self, log: &mut LogState) -> NpkResult<bool> {
         let access = if self.writable { Access::Write } else { Access::Read };
         let next = LogFile::open(&*self.folder, access)?;
         if next.header == log.tail.log.header {
@@ -411,6 +412,7 @@ impl Core {
             });
         }
         let allocated = next.file.len().map_err(|e| NpkError::io(&next.path, e))?;
+        log.moved = false;
         log.tail = Tail { log: next, position: snapshot.next, snapshot_end: snapshot.next.offset, allocated };
         Ok(true)
     }

@@ -185,7 +185,7 @@ pub(super) fn fold(folder: &dyn Folder, writable: bool, trusted_up_to: u64) -> N
     let mut log = Arc::new(LogFile::open(folder, access)?);
     loop {
         let folded = fold_one(&log, trusted_up_to)?;
-        let moved = folded.records.last().is_some_and(|last| last.ops.contains(&crate::log::op::Op::Moved));
+        let moved = folded.records.last().is_some_and(Record::is_moved);
         if !moved {
             return Ok(folded);
         }
@@ -305,7 +305,8 @@ pub(super) fn assemble(
     let allocated = log.file.len().unwrap_or(position.offset);
     let seen = AtomicU64::new(catalog.seq);
     let tail = Tail { log, position, snapshot_end: first.offset, allocated };
-    let mut state = LogState { tail, settled, refused };
+    let moved = records.last().is_some_and(Record::is_moved);
+    let mut state = LogState { tail, settled, moved, refused };
     if control.is_shared() && control.applied().is_some_and(|applied| applied >= catalog.seq) {
         state.settled = Settled { log: Arc::clone(&state.tail.log), position };
     }

@@ -129,13 +129,10 @@ impl Core {
         log.tail.reserve(framed.total)?;
         log.tail.append(&framed, &[], seq)?;
         let renamed = self.folder.rename(FileName::NextLog, FileName::Log);
-        match &renamed {
-            Ok(()) => log.tail = next,
-            // The error may have come after the change. Writing on to a log without a name would lose
-            // commits, so look which one has it.
-            Err(_) => {
-                self.move_on(log).map_err(|error| self.poison(std::io::Error::other(error.to_string())))?;
-            }
+        // The error may have come after the change: the next writer looks which log has the name.
+        log.moved = renamed.is_err();
+        if renamed.is_ok() {
+            log.tail = next;
         }
         log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         self.with_catalog_mut(|catalog| {
