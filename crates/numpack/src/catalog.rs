@@ -14,6 +14,12 @@ use crate::storage::FileName;
 /// More rows than any array can have; keeps row arithmetic inside 64 bits.
 pub(crate) const MAX_ROWS: u64 = 1 << 48;
 
+/// Rows beyond this cannot be deleted: the set of deleted rows takes memory up to its highest row.
+pub(crate) const DELETABLE_ROWS: u64 = 1 << 40;
+
+/// Ids of arrays stay below this, so that there is always a next one.
+const ID_END: u64 = 1 << 63;
+
 /// Retired files of this size are kept to be used again: below, making a file is as cheap; above, the disk
 /// space matters more than the time.
 const SPARE_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(256 << 20);
@@ -47,8 +53,18 @@ impl ArrayState {
 
     /// Bytes of one row.
     pub(crate) fn row_bytes(&self) -> u64 {
-        let row: u64 = self.shape.iter().skip(1).product();
-        row * self.dtype.size_bytes() as u64
+        self.row_elements() * self.dtype.size_bytes() as u64
+    }
+
+    /// Elements of one row.
+    pub(crate) fn row_elements(&self) -> u64 {
+        self.shape.iter().skip(1).product()
+    }
+
+    /// Elements of all rows that are not deleted.
+    pub(crate) fn elements(&self) -> u64 {
+        // The row first: a product that is checked to fit, also where rows of no elements are many.
+        self.rows() * self.row_elements()
     }
 
     /// Committed bytes of the data file.
@@ -92,6 +108,9 @@ pub(crate) struct Catalog {
 /// What makes an operation impossible in the state it meets.
 pub(crate) type Impossible = &'static str;
 
+/// A file is named by the commit that makes it, so that no two commits write to one name.
+const WRONG_GENERATION: Impossible = "a data file is named by another commit than its own";
+
 impl Catalog {
     /// The array of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<ArrayState>> {
@@ -122,6 +141,7 @@ impl Catalog {
     pub(crate) fn apply(&mut self, seq: u64, time_us: u64, op: &Op) -> Result<(), Impossible> {
         match op {
             Op::Snapshot { next_id, spare, arrays } => self.restore(seq, *next_id, *spare, arrays)?,
+            Op::Put(put) if put.generation != seq => return Err(WRONG_GENERATION),
             Op::Put(put) => self.put(seq, time_us, put)?,
             Op::Append { id, rows, checksum } => self.append(time_us, *id, *rows, *checksum)?,
             Op::Replace { id, generation, row_bytes, runs, .. } => {
@@ -140,7 +160,7 @@ impl Catalog {
             }
             Op::Delete { id, runs } => {
                 let array = self.change(*id, time_us)?;
-                if array.shape.is_empty() || !inside(runs, array.physical_rows()) {
+                if array.shape.is_empty() || !inside(runs, array.physical_rows().min(DELETABLE_ROWS)) {
                     return Err("rows were deleted that are not there");
                 }
                 let deleted = Arc::make_mut(&mut array.deleted);
@@ -148,8 +168,9 @@ impl Catalog {
                     deleted.insert_run(run.start, run.start + run.len);
                 }
             }
-            Op::Compact { id, generation, rows, checksum } => {
-                self.compact(seq, time_us, *id, *generation, *rows, *checksum)?;
+            Op::Compact { generation, .. } if *generation != seq => return Err(WRONG_GENERATION),
+            Op::Compact { id, rows, checksum, .. } => {
+                self.compact(seq, time_us, *id, *rows, *checksum)?;
             }
             Op::Remove { id } => {
                 let name = self.names.get(id).cloned().ok_or("an array was removed that is not there")?;
@@ -190,18 +211,27 @@ impl Catalog {
     ) -> Result<(), Impossible> {
         *self = Catalog { next_id, spare, ..Catalog::default() };
         for SnapshotArray { put, modified_us, deleted } in arrays {
+            if put.generation > seq {
+                return Err(WRONG_GENERATION);
+            }
             self.put(seq, *modified_us, put)?;
             if deleted.is_empty() {
                 continue;
             }
             let array = self.change(put.id, *modified_us)?;
-            if array.shape.is_empty() || !inside(deleted, array.physical_rows()) {
+            if array.shape.is_empty() || !inside(deleted, array.physical_rows().min(DELETABLE_ROWS)) {
                 return Err("rows were deleted that are not there");
             }
             let rows = Arc::make_mut(&mut array.deleted);
             deleted.iter().for_each(|run| {
                 rows.insert_run(run.start, run.start + run.len);
             });
+        }
+        let is_spare = |file: &FileRecord| {
+            self.by_id(file.array).is_some_and(|array| array.generation == file.generation)
+        };
+        if next_id > ID_END || self.spare.as_ref().is_some_and(is_spare) {
+            return Err("the spare file or the next id is one in use");
         }
         // A checkpoint syncs what it describes before it takes its place.
         self.unsynced.clear();
@@ -212,6 +242,9 @@ impl Catalog {
 
     fn put(&mut self, seq: u64, time_us: u64, put: &Put) -> Result<(), Impossible> {
         checked_bytes(put.dtype, &put.shape)?;
+        if put.id >= ID_END {
+            return Err("the id of an array is beyond all that are given");
+        }
         if put.reuses_spare {
             self.spare = None;
         }
@@ -242,7 +275,7 @@ impl Catalog {
         };
         self.names.insert(put.id, Arc::clone(&name));
         self.by_name.insert(name, Arc::new(state));
-        self.next_id = self.next_id.max(put.id.saturating_add(1));
+        self.next_id = self.next_id.max(put.id + 1);
         self.unsynced.insert(put.id);
         self.replaced.remove(&put.id);
         Ok(())
@@ -263,7 +296,6 @@ impl Catalog {
         seq: u64,
         time_us: u64,
         id: u64,
-        generation: u64,
         rows: u64,
         checksum: Option<u32>,
     ) -> Result<(), Impossible> {
@@ -273,7 +305,7 @@ impl Catalog {
         }
         let old = FileRecord { array: id, generation: array.generation, bytes: array.bytes(), retired: seq };
         array.shape[0] = rows;
-        array.generation = generation;
+        array.generation = seq;
         array.checksum = checksum;
         array.deleted = Arc::default();
         self.retired.push(old);

@@ -1,9 +1,12 @@
-//! What must not survive a fork: a counter that tells a child from its parent, and values kept per process.
+//! What must not survive a fork: a counter that tells a child from its parent, values kept per process, and
+//! locks that a child would hold on to when its parent dies.
 //!
-//! The counter is bumped in the child by a handler that the first open registers; nothing runs at import.
-#![expect(unsafe_code, reason = "registering a fork handler is a call into libc")]
+//! All of it is done in the child by a handler that the first open registers; nothing runs at import.
+#![expect(unsafe_code, reason = "a fork handler is registered with libc and may call nothing else")]
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::os::fd::{AsRawFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Once};
 
 use arc_swap::ArcSwapOption;
@@ -13,12 +16,94 @@ static HANDLER: Once = Once::new();
 
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    each_slot(|slot| {
+        let (file, other) = (slot.file.load(Ordering::Acquire), slot.other.load(Ordering::Relaxed));
+        if file >= 0 {
+            // SAFETY: both calls are allowed between fork and exec, and both descriptors are open, as
+            // `Private` says. The number stays taken, so whoever owns it here can still close it.
+            unsafe {
+                libc::dup2(other, file);
+                libc::fcntl(file, libc::F_SETFD, libc::FD_CLOEXEC);
+            }
+        }
+    });
+}
+
+/// A descriptor whose open file no child shares: there its number stands for another file.
+///
+/// A lock belongs to the open file. Without this it would outlive a parent that died holding it for as long
+/// as any of its children lives. The parent's lock stays: an open file ends with its last descriptor.
+#[derive(Debug)]
+pub(crate) struct Private(&'static Slot);
+
+/// One private descriptor, or none (-1), and the one that takes its place in a child.
+#[derive(Debug)]
+struct Slot {
+    file: AtomicI32,
+    other: AtomicI32,
+    next: *const Slot,
+}
+
+// SAFETY: `next` is written before a slot is shared and points to a slot that is never freed.
+unsafe impl Sync for Slot {}
+
+/// The slots; they are used again and never freed, so that a handler may walk over them at any instant.
+static SLOTS: AtomicPtr<Slot> = AtomicPtr::new(ptr::null_mut());
+/// In a slot that nobody uses, and in one that is being taken.
+const FREE: RawFd = -1;
+const TAKEN: RawFd = -2;
+
+fn each_slot(mut visit: impl FnMut(&'static Slot)) {
+    let mut at: *const Slot = SLOTS.load(Ordering::Acquire);
+    // SAFETY: slots are never freed.
+    while let Some(slot) = unsafe { at.as_ref() } {
+        visit(slot);
+        at = slot.next;
+    }
+}
+
+impl Private {
+    /// Makes `file` private; in a child `other` stands in its place. Both must stay open as long as this
+    /// lives: it goes first.
+    pub(crate) fn new(file: &impl AsRawFd, other: &impl AsRawFd) -> Private {
+        forks();
+        let mut found = None;
+        each_slot(|slot| {
+            let take = || slot.file.compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed);
+            if found.is_none() && take().is_ok() {
+                found = Some(slot);
+            }
+        });
+        let slot = found.unwrap_or_else(add_slot);
+        slot.other.store(other.as_raw_fd(), Ordering::Relaxed);
+        slot.file.store(file.as_raw_fd(), Ordering::Release);
+        Private(slot)
+    }
+}
+
+impl Drop for Private {
+    fn drop(&mut self) {
+        self.0.file.store(FREE, Ordering::Release);
+    }
+}
+
+fn add_slot() -> &'static Slot {
+    let (file, other) = (AtomicI32::new(TAKEN), AtomicI32::new(FREE));
+    let slot = Box::leak(Box::new(Slot { file, other, next: ptr::null() }));
+    let mut head = SLOTS.load(Ordering::Relaxed);
+    loop {
+        slot.next = head;
+        match SLOTS.compare_exchange_weak(head, slot, Ordering::Release, Ordering::Relaxed) {
+            Ok(_) => return slot,
+            Err(now) => head = now,
+        }
+    }
 }
 
 /// Number of forks between the process that first opened a store and this one.
 pub(crate) fn forks() -> u64 {
     HANDLER.call_once(|| {
-        // SAFETY: the handler only increments an atomic, which is allowed between fork and exec.
+        // SAFETY: the handler does what is allowed between fork and exec, see there.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
     });
     FORKS.load(Ordering::Relaxed)

@@ -171,7 +171,8 @@ impl ArrayView {
         if let Some(rows) = shape.first_mut() {
             *rows = plan.rows();
         }
-        let mut target = Elements::<T>::with_len(shape.iter().product())?;
+        let mut target =
+            Elements::<T>::with_len(plan.rows().saturating_mul(self.source.array.row_elements()))?;
         // A forked child must not touch locks that its parent's threads may have held.
         let own = self.core.in_this_process()?;
         let core = own.as_ref().unwrap_or(&self.core);

@@ -153,6 +153,12 @@ impl NpkError {
         NpkError::Corrupted { file: file.into(), offset, reason: reason.into() }
     }
 
+    /// Whether the error is the system saying that there is no room left.
+    pub(crate) fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, NpkError::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded))
+    }
+
     /// Whether the error is the system saying that a file is not there.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, NpkError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)

@@ -56,6 +56,13 @@ pub(crate) enum Next {
     Bad(String),
 }
 
+impl Record {
+    /// Whether it says that a checkpoint takes the log's place.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.ops.contains(&Op::Moved)
+    }
+}
+
 impl LogFile {
     /// Opens the log of a store.
     ///
@@ -173,7 +180,7 @@ impl<'a> Cursor<'a> {
         let Some(end) = end.filter(|&end| end <= self.file_len) else {
             return Ok(Next::Bad("the record is longer than the file".into()));
         };
-        if self.position.seq.is_some_and(|seq| header.seq != seq + 1) {
+        if header.seq >= record::SEQ_END || self.position.seq.is_some_and(|seq| header.seq != seq + 1) {
             return Ok(Next::Bad("the sequence number does not follow".into()));
         }
         let seed = self.position.crc;

@@ -14,6 +14,8 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) const FILE_HEADER: u64 = 64;
 /// Bytes of a record's header.
 pub(crate) const HEADER: usize = 40;
+/// Sequence numbers stay below this: the hint words of the control page hold no larger ones.
+pub(crate) const SEQ_END: u64 = 1 << 48;
 /// Records start at multiples of this.
 const ALIGN: u64 = 8;
 const MAGIC: [u8; 8] = *b"NUMPACK\x01";

@@ -7,6 +7,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lru::LruCache;
@@ -24,6 +25,8 @@ const RESERVE_MIN: u64 = 4 << 20;
 pub(crate) struct DataFile {
     path: PathBuf,
     file: Arc<dyn StorageFile>,
+    /// Bytes that were seen to be there; a data file is never shortened.
+    known_len: AtomicU64,
     read_map: RwLock<Option<Arc<Mapping>>>,
     write_map: RwLock<Option<Arc<Mapping>>>,
 }
@@ -41,7 +44,8 @@ impl DataFile {
             other => other.map_err(io)?,
         };
         let free = file.try_lock(LockKind::Shared).map_err(io)?;
-        Ok(free.then(|| DataFile { path, file, read_map: RwLock::new(None), write_map: RwLock::new(None) }))
+        let (known_len, read_map, write_map) = (AtomicU64::new(0), RwLock::new(None), RwLock::new(None));
+        Ok(free.then_some(DataFile { path, file, known_len, read_map, write_map }))
     }
 
     /// The file for calls that need no mapping.
@@ -123,6 +127,28 @@ impl DataFile {
             let reason = format!("the file has {found} bytes; {len} were committed");
             return Err(NpkError::corrupted(&self.path, found, reason));
         }
+        self.known_len.fetch_max(found, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// As [`DataFile::check_len`], without a system call when that many bytes were there before. Whoever
+    /// sizes memory by the log, or writes behind or over what was committed, asks first: only the file says
+    /// that the bytes are there, and writing behind its end would make it look whole.
+    ///
+    /// # Errors
+    /// As for [`DataFile::check_len`].
+    pub(crate) fn confirm(&self, len: u64) -> NpkResult<()> {
+        if self.known_len.load(Ordering::Relaxed) >= len { Ok(()) } else { self.check_len(len) }
+    }
+
+    /// Writes rows behind the committed ones.
+    ///
+    /// # Errors
+    /// `Corrupted` when the committed bytes are not all there; `Io`.
+    pub(crate) fn append(&self, bytes: &[u8], committed: u64) -> NpkResult<()> {
+        self.confirm(committed)?;
+        self.file.write_at(&[bytes], committed).map_err(|e| self.io(e))?;
+        self.known_len.fetch_max(committed + bytes.len() as u64, Ordering::Relaxed);
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! The writers' lock: one mutex for the threads of a process, one OS lock between processes.
 //!
 //! The OS lock is on a file that holds nothing and is never renamed or removed. The system releases it when
-//! its holder dies. It is given back by an explicit unlock, because a forked child shares the open file.
+//! its holder dies. It is given back by an explicit unlock, and a forked child does not share the
+//! open file: a child neither gives it back nor keeps it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;

@@ -18,6 +18,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use super::backend::{Access, Folder, Identity, LockKind, StorageFile, Traits};
 use super::mapping::Mapping;
 use super::name::FileName;
+use crate::process::Private;
 
 /// A folder of the local file system.
 #[derive(Debug)]
@@ -118,7 +119,8 @@ impl Folder for OsFolder {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name} is not a regular file")));
         }
-        Ok(Arc::new(OsFile { file, dir: Arc::clone(&self.dir) }))
+        let private = (name == FileName::Lock).then(|| Private::new(&file, &self.dir));
+        Ok(Arc::new(OsFile { _private: private, file, dir: Arc::clone(&self.dir) }))
     }
 
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
@@ -147,6 +149,8 @@ impl Folder for OsFolder {
 
 #[derive(Debug)]
 struct OsFile {
+    /// For the writers' lock, which no child may keep alive. Goes before the descriptors do.
+    _private: Option<Private>,
     file: File,
     dir: Arc<OwnedFd>,
 }

@@ -22,7 +22,7 @@ impl Core {
         let mut ops = Vec::with_capacity(rows.len());
         for (array, rows) in arrays.iter().zip(rows).filter(|(_, rows)| rows.shape[0] > 0) {
             let file = self.own_data_file(array)?;
-            file.file().write_at(&[rows.bytes], array.bytes()).map_err(|e| file.io(e))?;
+            file.append(rows.bytes, array.bytes())?;
             if writing.durability == Durability::Power {
                 file.file().sync().map_err(|e| self.poison(e))?;
             }

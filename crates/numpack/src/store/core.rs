@@ -3,7 +3,7 @@
 //! One `Core` serves all instances of a store in a process. Locks are taken in the order writers' lock,
 //! `log`, `catalog`; a reader takes `log` only to read new records, never the writers' lock on its way.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +35,8 @@ pub(crate) struct Core {
     pub(super) log: Mutex<LogState>,
     pub(super) files: FileCache,
     pub(super) poisoned: OnceLock<String>,
+    /// A file could not be removed: the next writer looks for it.
+    pub(super) untidy: AtomicBool,
     /// An error of work after a commit, kept for the next call that may report it.
     pub(super) deferred: Mutex<Option<NpkError>>,
 }
@@ -45,6 +47,9 @@ pub(super) struct LogState {
     pub(super) tail: Tail,
     /// A place before which every replace is in the data files.
     pub(super) settled: Settled,
+    /// The last record says that a checkpoint takes this log's place. It may do so at any time from then on,
+    /// and nothing more is ever written here to tell of it: the name must be looked at.
+    pub(super) moved: bool,
     /// Checksum of a record that a reader must not follow: a power cut took its data, and no writer has
     /// taken it out of the log yet.
     pub(super) refused: Option<u32>,
@@ -66,8 +71,11 @@ pub(crate) struct Writing<'a> {
 
 impl Drop for Writing<'_> {
     fn drop(&mut self) {
-        // A replace that is committed and not applied leaves the mark: the next writer finishes it.
-        if self.core.control.applied() == Some(self.core.seen.load(Ordering::Acquire)) {
+        // A replace that is committed and not applied leaves the mark, and so do files that are of no use
+        // and still there: the next writer finishes it. After a failed sync they may be of use.
+        let applied = self.core.control.applied() == Some(self.core.seen.load(Ordering::Acquire));
+        let tidy = !self.core.untidy.load(Ordering::Acquire) && self.core.poisoned.get().is_none();
+        if applied && tidy {
             self.core.control.set_busy(false);
         }
     }
@@ -191,8 +199,10 @@ impl Core {
         durability: Durability,
     ) -> NpkResult<Writing<'a>> {
         let mut log = self.log();
-        if log.tail.has_more()? {
+        if log.moved || log.tail.has_more()? {
             self.catch_up(&mut log)?;
+            // Under the lock nobody is about to take this log's place.
+            log.moved = false;
         }
         // Damaged words count as a dead writer: doing its work again changes nothing.
         let died = self.control.is_busy() || self.control.applied() != Some(log.tail.seq());
@@ -332,33 +342,33 @@ impl Core {
         loop {
             let published = if self.control.is_shared() { self.control.committed().unwrap_or(0) } else { 0 };
             let file = Arc::clone(&log.tail.log);
-            let mut moved = false;
             let mut cursor = Cursor::new(&file, log.tail.position)?;
-            loop {
+            let reason = loop {
                 match cursor.next()? {
-                    Next::Record(record) if Some(record.next.crc) == log.refused => break,
-                    Next::Record(record) if record.seq > published && !file.redo_is_whole(&record)? => break,
-                    Next::Record(record) => {
-                        moved = record.ops.contains(&Op::Moved);
-                        self.follow(log, &record)?;
+                    Next::Record(record) if Some(record.next.crc) == log.refused => {
+                        break "a published commit lost its data".to_owned();
                     }
-                    Next::End | Next::Bad(_) if moved => break,
-                    Next::End => {
-                        self.check_reached(log, published, "the log ends before a published commit")?;
-                        break;
+                    Next::Record(record) if record.seq > published && !file.redo_is_whole(&record)? => {
+                        break "the redo bytes of a record are not whole".to_owned();
                     }
-                    Next::Bad(reason) => {
-                        self.check_reached(log, published, &reason)?;
-                        break;
-                    }
+                    Next::Record(record) => self.follow(log, &record)?,
+                    Next::End => break "the log ends before a published commit".to_owned(),
+                    Next::Bad(reason) => break reason,
                 }
-            }
-            if !(moved && self.move_on(log)?) {
+            };
+            if !(log.moved && self.move_on(log)?) {
+                // Published before the name was looked at, so it is in this log or lost.
+                self.check_reached(log, published, &reason)?;
                 break;
             }
         }
         self.after_catch_up(log);
         Ok(())
+    }
+
+    /// Whether every replace up to this commit is known to be in the data files.
+    fn is_applied(&self, seq: u64) -> bool {
+        self.control.is_shared() && self.control.applied().is_some_and(|applied| applied >= seq)
     }
 
     fn check_reached(&self, log: &LogState, published: u64, reason: &str) -> NpkResult<()> {
@@ -370,8 +380,12 @@ impl Core {
 
     fn follow(&self, log: &mut LogState, record: &Record) -> NpkResult<()> {
         self.apply_ops(record.seq, record.time_us, &record.ops, &log.tail.log)?;
+        log.moved = record.is_moved();
         log.tail.position = record.next;
         log.tail.allocated = log.tail.allocated.max(record.next.offset);
+        if self.is_applied(record.seq) {
+            log.settled = Settled { log: Arc::clone(&log.tail.log), position: record.next };
+        }
         Ok(())
     }
 
@@ -403,13 +417,13 @@ impl Core {
             });
         }
         let allocated = next.file.len().map_err(|e| NpkError::io(&next.path, e))?;
+        log.moved = false;
         log.tail = Tail { log: next, position: snapshot.next, snapshot_end: snapshot.next.offset, allocated };
         Ok(true)
     }
 
     fn after_catch_up(&self, log: &mut LogState) {
-        if self.control.is_shared() && self.control.applied().is_some_and(|applied| applied >= log.tail.seq())
-        {
+        if self.is_applied(log.tail.seq()) {
             log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         }
         if log.settled.log.header != log.tail.log.header {

@@ -3,7 +3,8 @@
 use super::core::{Core, Writing};
 use super::read::require_rows;
 use super::save::check_names_differ;
-use crate::core::error::NpkResult;
+use crate::catalog::DELETABLE_ROWS;
+use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
 use crate::rows::{physical_rows, runs_of};
 
@@ -21,7 +22,8 @@ impl Core {
             let mut rows = physical_rows(&array, indexes)?;
             rows.sort_unstable();
             rows.dedup();
-            if !rows.is_empty() {
+            if let Some(&highest) = rows.last() {
+                check_deletable(highest)?;
                 ops.push(Op::Delete { id: array.id, runs: runs_of(&rows) });
             }
         }
@@ -65,4 +67,15 @@ impl Core {
         self.after_commit(writing);
         Ok(())
     }
+}
+
+fn check_deletable(row: u64) -> NpkResult<()> {
+    if row < DELETABLE_ROWS {
+        return Ok(());
+    }
+    Err(NpkError::InvalidArgument {
+        argument: "indexes",
+        value: row.to_string(),
+        reason: "rows from 2^40 on cannot be deleted",
+    })
 }

@@ -10,7 +10,7 @@ use super::core::{Core, Writing};
 use super::metadata::ArrayMetadata;
 use super::open::{open_folder, open_path};
 use super::raw::{Elements, RawArray, RawRows};
-use super::typed::{check_dtype, check_dtype_of, elements, finish, row_elements, shape_of, to_array};
+use super::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
 use super::verify::{Report, verify};
 use crate::core::dtype::DataType;
 use crate::core::element::{NpkElement, bytes_of};
@@ -79,10 +79,14 @@ impl ParallelIO {
         Ok(own)
     }
 
-    pub(super) fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+    pub(super) fn write<R>(&self, verb: impl Fn(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
-        verb(&core, &writing)
+        match verb(&core, &writing) {
+            // A refused call has changed nothing, so it can be made again.
+            Err(error) if error.is_disk_full() && core.make_room()? => verb(&core, &writing),
+            other => other,
+        }
     }
 
     /// The store's folder.
@@ -141,7 +145,7 @@ impl ParallelIO {
         let core = self.core()?;
         let (array, target) = core.read_range(name, |array| {
             check_dtype_of::<T>(array)?;
-            Ok((0..array.rows(), Elements::<T>::with_len(array.logical_shape().iter().product())?))
+            Ok((0..array.rows(), Elements::<T>::with_len(array.elements())?))
         })?;
         Ok((array.logical_shape(), finish(&core, &array, target)?))
     }
@@ -154,7 +158,7 @@ impl ParallelIO {
         let core = self.core()?;
         let (array, target) = core.read_rows(name, indexes, |array, rows| {
             check_dtype_of::<T>(array)?;
-            Elements::<T>::with_len(rows * row_elements(array))
+            Elements::<T>::with_len(rows.saturating_mul(array.row_elements()))
         })?;
         let mut shape = array.shape.clone();
         shape[0] = indexes.len() as u64;
@@ -402,7 +406,9 @@ impl ParallelIO {
     /// # Errors
     /// `Poisoned` when the disk failed: the store must then be opened again; an error kept from earlier work.
     pub fn sync_metadata(&self) -> NpkResult<()> {
-        self.write(|core, writing| core.sync(writing))
+        let core = self.core()?;
+        let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
+        core.sync(&writing)
     }
 
     /// Ends the use of this handle. Dropping it does the same, but cannot tell of an error.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -112,6 +112,15 @@ fn create(folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<()> {
         other => return other.map(drop),
     }
     let header = FileHeader { store_id: new_store_id(folder), epoch: 1 };
+    let made = make_first(folder, header);
+    if made.is_err() {
+        // A store or nothing; what a second failure leaves is replaced by whoever makes the store.
+        folder.remove(FileName::NextLog).unwrap_or_default();
+    }
+    made
+}
+
+fn make_first(folder: &dyn Folder, header: FileHeader) -> NpkResult<()> {
     let path = || folder.path().to_owned();
     write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
@@ -176,7 +185,7 @@ pub(super) fn fold(folder: &dyn Folder, writable: bool, trusted_up_to: u64) -> N
     let mut log = Arc::new(LogFile::open(folder, access)?);
     loop {
         let folded = fold_one(&log, trusted_up_to)?;
-        let moved = folded.records.last().is_some_and(|last| last.ops.contains(&crate::log::op::Op::Moved));
+        let moved = folded.records.last().is_some_and(Record::is_moved);
         if !moved {
             return Ok(folded);
         }
@@ -296,7 +305,8 @@ pub(super) fn assemble(
     let allocated = log.file.len().unwrap_or(position.offset);
     let seen = AtomicU64::new(catalog.seq);
     let tail = Tail { log, position, snapshot_end: first.offset, allocated };
-    let mut state = LogState { tail, settled, refused };
+    let moved = records.last().is_some_and(Record::is_moved);
+    let mut state = LogState { tail, settled, moved, refused };
     if control.is_shared() && control.applied().is_some_and(|applied| applied >= catalog.seq) {
         state.settled = Settled { log: Arc::clone(&state.tail.log), position };
     }
@@ -311,6 +321,7 @@ pub(super) fn assemble(
         log: Mutex::new(state),
         files: FileCache::new(),
         poisoned: OnceLock::new(),
+        untidy: AtomicBool::new(false),
         deferred: Mutex::new(None),
     }
 }

@@ -42,7 +42,7 @@ impl Core {
         if moved || !still_holds(&now, &source.array, scope) {
             return Ok(false);
         }
-        let span = LogState { tail: log.tail.clone(), settled, refused: None };
+        let span = LogState { tail: log.tail.clone(), settled, moved: false, refused: None };
         drop(log);
         let rows = self.replaced_rows(&span, &source.array)?;
         lay_over(&rows, plan, source.array.row_bytes() as usize, dst);
@@ -58,7 +58,8 @@ impl Core {
         let access = crate::storage::Access::Read;
         let Some(file) = DataFile::open(&*self.folder, array.file(), access)? else { return Ok(None) };
         let log = self.log();
-        let span = LogState { tail: log.tail.clone(), settled: log.settled.clone(), refused: None };
+        let span =
+            LogState { tail: log.tail.clone(), settled: log.settled.clone(), moved: false, refused: None };
         drop(log);
         let rows = self.replaced_rows(&span, array)?;
         file.map_private(array.bytes(), |backing, mapping| {

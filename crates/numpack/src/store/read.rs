@@ -74,6 +74,7 @@ impl Core {
     ) -> NpkResult<(Arc<ArrayState>, B)> {
         loop {
             let source = self.source(name)?;
+            source.file.confirm(source.array.bytes())?;
             let (rows, mut target) = plan(&source.array)?;
             let runs = live_runs(&source.array, rows.start, rows.end);
             if self.read(&source, Plan::Runs(&runs), target.bytes(), Scope::Logical)? {
@@ -95,6 +96,7 @@ impl Core {
         loop {
             let source = self.source(name)?;
             require_rows(&source.array)?;
+            source.file.confirm(source.array.bytes())?;
             let rows = physical_rows(&source.array, indexes)?;
             let mut target = allocate(&source.array, rows.len() as u64)?;
             if self.read(&source, Plan::Rows(&rows), target.bytes(), Scope::Logical)? {

@@ -4,6 +4,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::core::{Core, LogState, Settled};
@@ -281,15 +282,31 @@ impl Core {
         Ok(())
     }
 
-    /// Removes data files that no state needs: what interrupted calls left. Best effort.
+    /// Removes files that no state needs: what interrupted and refused calls left. What cannot be removed now
+    /// is left to the next writer.
     pub(super) fn sweep(&self) {
-        let Ok(names) = self.folder.list() else { return };
         let needed: HashSet<FileName> = self.with_catalog(|catalog| catalog.files().into_iter().collect());
-        for name in names.iter().filter_map(|name| FileName::parse(name)) {
-            let stray = matches!(name, FileName::Data { .. } | FileName::NextLog) && !needed.contains(&name);
-            if stray && let Err(error) = self.folder.remove(name) {
+        let stray = |name: &FileName| {
+            matches!(name, FileName::Data { .. } | FileName::NextLog) && !needed.contains(name)
+        };
+        self.untidy.store(false, Ordering::Release);
+        match self.folder.list() {
+            Ok(names) => names
+                .iter()
+                .filter_map(|name| FileName::parse(name).filter(stray))
+                .for_each(|name| self.remove(name)),
+            Err(_) => self.untidy.store(true, Ordering::Release),
+        }
+    }
+
+    /// Removes a file that is of no use; if that fails, the next writer tries again.
+    pub(super) fn remove(&self, name: FileName) {
+        match self.folder.remove(name) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                self.untidy.store(true, Ordering::Release);
                 self.defer(NpkError::io(self.folder.path().join(name.to_string()), error));
             }
+            _ => {}
         }
     }
 }
@@ -297,7 +314,7 @@ impl Core {
 /// The part of a record's redo bytes that a replace refers to.
 fn redo_of<'a>(op: &Op, redo: &'a [u8]) -> Option<&'a [u8]> {
     let Op::Replace { redo_offset, row_bytes, runs, .. } = op else { return None };
-    let rows: u64 = runs.iter().map(|run| run.len).sum();
+    let rows = runs.iter().try_fold(0_u64, |rows, run| rows.checked_add(run.len))?;
     let start = usize::try_from(*redo_offset).ok()?;
     let end = start.checked_add(usize::try_from(rows.checked_mul(*row_bytes)?).ok()?)?;
     redo.get(start..end)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::core::{Core, Settled, Writing, now_us};
+use super::core::{Core, LogState, Settled, Writing, now_us};
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{FileRecord, Op};
 use crate::log::record::{self, FileHeader};
@@ -100,27 +100,34 @@ impl Core {
         self.sync_files(replaced.iter().copied())?;
         let synced = self.sync_everything()?;
         self.discard_retired(synced);
-        let mut log = self.log();
+        let started = self.start_log(&mut self.log());
+        if started.is_err() {
+            // What was written of the next one is of no use.
+            self.remove(FileName::NextLog);
+        }
+        let seq = started?;
+        self.folder.sync().map_err(|e| self.poison(e))?;
+        self.control.set_synced(seq, true).map_err(|e| self.poison(e))?;
+        Ok(())
+    }
+
+    /// Writes a new log and gives it the name; returns the sequence number of its snapshot.
+    fn start_log(&self, log: &mut LogState) -> NpkResult<u64> {
         let (seq, time_us) = (log.tail.seq() + 1, now_us());
-        let header =
-            FileHeader { store_id: log.tail.log.header.store_id, epoch: log.tail.log.header.epoch + 1 };
+        let FileHeader { store_id, epoch } = log.tail.log.header;
+        // Only that it differs from the one before matters.
+        let header = FileHeader { store_id, epoch: epoch.wrapping_add(1) };
         let snapshot = self.with_catalog(crate::catalog::Catalog::snapshot);
-        let next = match write_next(&*self.folder, header, &snapshot, seq, time_us) {
-            Ok(next) => next,
-            Err(error) => {
-                // What was written of it is of no use; if it cannot be removed, the next one replaces it.
-                self.folder.remove(FileName::NextLog).unwrap_or_default();
-                return Err(error);
-            }
-        };
+        let next = write_next(&*self.folder, header, &snapshot, seq, time_us)?;
         // Tell those who have the old log open, then give the new one its name. A death in between leaves
         // the old log in force, with a note that says to look.
         let framed =
             record::frame(log.tail.position.crc, seq, time_us, &[Op::Moved], &[]).ok_or_else(too_large)?;
         log.tail.reserve(framed.total)?;
         log.tail.append(&framed, &[], seq)?;
-        let io = |e| NpkError::io(self.folder.path(), e);
         let renamed = self.folder.rename(FileName::NextLog, FileName::Log);
+        // The error may have come after the change: the next writer looks which log has the name.
+        log.moved = renamed.is_err();
         if renamed.is_ok() {
             log.tail = next;
         }
@@ -134,11 +141,23 @@ impl Core {
         });
         self.control.publish(seq);
         self.control.set_applied(seq);
-        drop(log);
-        renamed.map_err(io)?;
-        self.folder.sync().map_err(|e| self.poison(e))?;
-        self.control.set_synced(seq, true).map_err(|e| self.poison(e))?;
-        Ok(())
+        renamed.map_err(|e| NpkError::io(self.folder.path(), e))?;
+        Ok(seq)
+    }
+
+    /// Gives back the space of files that only wait for a sync, the spare one included; whether there were
+    /// any. A call that found the disk full may then be tried again.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub(super) fn make_room(&self) -> NpkResult<bool> {
+        let waiting = self.with_catalog(|catalog| catalog.spare.is_some() || !catalog.retired.is_empty());
+        if waiting {
+            let seq = self.sync_everything()?;
+            self.with_catalog_mut(|catalog| catalog.retired.extend(catalog.spare.take()));
+            self.discard_retired(seq);
+        }
+        Ok(waiting)
     }
 
     /// Removes retired files that neither the state nor one that a power cut may bring back needs.
@@ -152,12 +171,7 @@ impl Core {
         for file in gone {
             let name = FileName::Data { array: file.array, generation: file.generation };
             self.files.remove(name);
-            match self.folder.remove(name) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    self.defer(NpkError::io(self.folder.path().join(name.to_string()), error));
-                }
-                _ => {}
-            }
+            self.remove(name);
         }
     }
 }

@@ -35,11 +35,6 @@ pub(crate) fn check_dtype_of<T: NpkElement>(array: &ArrayState) -> NpkResult<()>
     Err(NpkError::InvalidDtype { array: array.name.to_string(), expected: array.dtype, found: T::DTYPE })
 }
 
-/// Elements of one row.
-pub(super) fn row_elements(array: &ArrayState) -> u64 {
-    array.shape.iter().skip(1).product()
-}
-
 /// The filled target as a vector.
 pub(super) fn finish<T: NpkElement>(
     core: &Core,
