@@ -115,6 +115,13 @@ pub trait StorageFile: Send + Sync + Debug {
     /// The system's error.
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<()>;
 
+    /// Writes `bytes` over bytes that the file has and returns their checksum, as fast as the file system
+    /// allows and past the core's caches. `offset` begins a page. A failure may leave a part of them written.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> io::Result<u32>;
+
     /// Reserves blocks for `range` and makes the file at least that long, with zeros where nothing was.
     ///
     /// # Errors

@@ -177,6 +177,14 @@ impl StorageFile for OsFile {
         write_parts(&self.file, parts, offset)
     }
 
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> io::Result<u32> {
+        // A window for this call alone: several threads then fault in and unmap their pages at the same time.
+        let raw = MmapOptions::new().offset(offset).len(bytes.len()).map_raw(&self.file)?;
+        let window = Mapping::new(raw, bytes.len() as u64, true);
+        window.prefault_writes(0, bytes.len() as u64)?;
+        window.write_summed(bytes)
+    }
+
     #[cfg(target_os = "linux")]
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
         use rustix::io::Errno;

@@ -133,16 +133,14 @@ impl Core {
             return None;
         }
         self.folder.rename(old, name).ok()?;
-        let checksum = if self.folder.traits().mapped_writes {
-            let mapping = file.map(len, 0, true).ok()?;
-            let store = |at, block: &[u8]| {
-                mapping.prefault_writes(at, block.len() as u64)?;
-                file.store(&mapping, at, block)
-            };
-            write_parts(bytes, store).ok()?
-        } else {
-            write_parts(bytes, |at, block| file.write_at(&[block], at)).ok()?
+        let write = |at, part: &[u8]| {
+            if self.folder.traits().mapped_writes {
+                file.overwrite(at, part)
+            } else {
+                write_part(&*file, at, part)
+            }
         };
+        let checksum = write_parts(bytes, write).ok()?;
         file.unlock().ok()?;
         Some((file, checksum))
     }
@@ -158,7 +156,7 @@ impl Core {
             if bytes.len() > BLOCK {
                 file.allocate(0, bytes.len() as u64)?;
             }
-            let checksum = write_parts(bytes, |at, block| file.write_at(&[block], at))?;
+            let checksum = write_parts(bytes, |at, part| write_part(&*file, at, part))?;
             Ok((file, checksum))
         };
         write().map_err(|e| NpkError::io(path, e))
@@ -173,22 +171,26 @@ impl Core {
     }
 }
 
-/// Writes all of `bytes` by blocks, on several threads when there are many, and returns their checksum.
+/// Writes all of `bytes` by parts, on several threads when there are many, and returns their checksum.
 fn write_parts(
     bytes: &[u8],
-    write: impl Fn(u64, &[u8]) -> std::io::Result<()> + Sync + Send,
+    write: impl Fn(u64, &[u8]) -> std::io::Result<u32> + Sync + Send,
 ) -> std::io::Result<u32> {
-    let work = |(part_at, part): (usize, &[u8])| {
-        let mut crc = 0;
-        for (i, block) in part.chunks(BLOCK).enumerate() {
-            crc = crc32c(crc, block);
-            write((part_at + i * BLOCK) as u64, block)?;
-        }
-        Ok((crc, part.len() as u64))
-    };
+    let work = |(at, part): (usize, &[u8])| Ok((write(at as u64, part)?, part.len() as u64));
     let parts = bytes.chunks(PART).enumerate().map(|(i, part)| (i * PART, part)).collect();
     let sums: std::io::Result<Vec<_>> = parallel::map(parts, work).into_iter().collect();
     Ok(sums?.into_iter().fold(0, |crc, (part, len)| combine(crc, part, len)))
+}
+
+/// Writes one part by blocks and returns its checksum.
+fn write_part(file: &dyn StorageFile, mut at: u64, part: &[u8]) -> std::io::Result<u32> {
+    let mut crc = 0;
+    for block in part.chunks(BLOCK) {
+        crc = crc32c(crc, block);
+        file.write_at(&[block], at)?;
+        at += block.len() as u64;
+    }
+    Ok(crc)
 }
 
 fn check(array: &RawArray<'_>) -> NpkResult<()> {

@@ -196,12 +196,12 @@ impl DiskFile {
         whole(&*self.rule, call, act)
     }
 
-    fn in_halves(
+    fn in_halves<R>(
         &self,
         call: Call<'_>,
         len: usize,
-        act: impl FnOnce(usize) -> io::Result<()>,
-    ) -> io::Result<()> {
+        act: impl FnOnce(usize) -> io::Result<R>,
+    ) -> io::Result<R> {
         match self.rule.ask(&call) {
             Verdict::Do => act(len),
             Verdict::Cut { halves, error } => {
@@ -227,6 +227,11 @@ impl StorageFile for DiskFile {
         let bytes = parts.concat();
         let call = Call::Write { file: self.number, offset, bytes: &bytes };
         self.in_halves(call, bytes.len(), |len| self.inner.write_at(&[&bytes[..len]], offset))
+    }
+
+    fn overwrite(&self, offset: u64, bytes: &[u8]) -> io::Result<u32> {
+        let call = Call::Write { file: self.number, offset, bytes };
+        self.in_halves(call, bytes.len(), |len| self.inner.overwrite(offset, &bytes[..len]))
     }
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
