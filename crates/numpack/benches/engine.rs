@@ -10,6 +10,7 @@ use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use numpack::RawArray;
@@ -18,6 +19,12 @@ use numpack::prelude::*;
 const COLUMNS: usize = 10;
 const ROW: usize = COLUMNS * size_of::<f32>();
 const BLOCK: usize = 4 << 20;
+
+/// The two threads of the floors. They stand ready, as the engine's do.
+static TWO: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
+    let two = rayon::ThreadPoolBuilder::new().num_threads(2).build();
+    two.unwrap_or_else(|error| panic!("the floors need two threads: {error}"))
+});
 
 type Failure = Box<dyn std::error::Error>;
 type Outcome = Result<(), Failure>;
@@ -251,6 +258,8 @@ fn compact(setting: &Setting) -> Outcome {
         let peak = Watch::start();
         times.0.push(timed(|| Ok(store.compact_array("b")?))?);
         extra = extra.max(peak.stop().saturating_sub(before));
+        // Nor does the floor wait for the disk to take the bytes of the run before.
+        store.sync_metadata()?;
         times.1.push(timed(|| copy_prefix(&from, &to, u64::MAX))?);
         std::fs::remove_file(&to)?;
     }
@@ -462,26 +471,26 @@ fn copy_by_two(bytes: &[u8]) -> Vec<u8> {
     unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
     let half = bytes.len() / 2;
     let (low, high) = spare.split_at_mut(half);
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| fill(high, &bytes[half..]));
-        fill(low, &bytes[..half]);
-        drop(other);
-    });
-    // SAFETY: the scope has ended, so both halves are filled.
+    TWO.join(|| fill(low, &bytes[..half]), || fill(high, &bytes[half..]));
+    // SAFETY: both halves are filled.
     unsafe { fresh.set_len(bytes.len()) };
     fresh
+}
+
+/// Runs both halves of a work at the same time.
+fn by_two(
+    low: impl FnOnce() -> std::io::Result<()> + Send,
+    high: impl FnOnce() -> std::io::Result<()> + Send,
+) -> Outcome {
+    let (low, high) = TWO.join(low, high);
+    Ok(low.and(high)?)
 }
 
 fn write_by_two(path: &Path, bytes: &[u8]) -> Outcome {
     let file = File::create(path)?;
     rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes.len() as u64)?;
     let half = bytes.len() / 2;
-    std::thread::scope(|scope| -> std::io::Result<()> {
-        let other = scope.spawn(|| write_blocks(&file, &bytes[half..], half));
-        write_blocks(&file, &bytes[..half], 0)?;
-        other.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked")))
-    })?;
-    Ok(())
+    by_two(|| write_blocks(&file, &bytes[..half], 0), || write_blocks(&file, &bytes[half..], half))
 }
 
 fn write_blocks(file: &File, bytes: &[u8], at: usize) -> std::io::Result<()> {
@@ -497,31 +506,27 @@ fn read_by_two(path: &Path, len: usize, batch: usize) -> Outcome {
         let part = &mut buffer[..batch.min(len - at)];
         let half = part.len() / 2;
         let (low, high) = part.split_at_mut(half);
-        std::thread::scope(|scope| -> std::io::Result<()> {
-            let other = scope.spawn(|| file.read_exact_at(high, (at + half) as u64));
-            file.read_exact_at(low, at as u64)?;
-            other.join().unwrap_or_else(|_| Err(std::io::Error::other("a thread panicked")))
-        })?;
+        by_two(|| file.read_exact_at(low, at as u64), || file.read_exact_at(high, (at + half) as u64))?;
         black_box(&buffer);
     }
     Ok(())
 }
 
-/// Copies at most `len` bytes of a file in large blocks.
+/// Copies at most `len` bytes of a file in large blocks by two threads.
 fn copy_prefix(from: &Path, to: &Path, len: u64) -> Outcome {
     let source = File::open(from)?;
     let len = len.min(source.metadata()?.len());
     let target = File::create(to)?;
     rustix::fs::fallocate(&target, rustix::fs::FallocateFlags::empty(), 0, len)?;
-    let mut buffer = vec![0; BLOCK];
-    let mut at = 0;
-    while at < len {
-        let part = buffer.len().min((len - at) as usize);
-        source.read_exact_at(&mut buffer[..part], at)?;
-        target.write_all_at(&buffer[..part], at)?;
-        at += part as u64;
-    }
-    Ok(())
+    let copy = |range: std::ops::Range<u64>| {
+        let mut buffer = vec![0; BLOCK];
+        range.clone().step_by(BLOCK).try_for_each(|at| {
+            let part = &mut buffer[..BLOCK.min((range.end - at) as usize)];
+            source.read_exact_at(part, at)?;
+            target.write_all_at(part, at)
+        })
+    };
+    by_two(|| copy(0..len / 2), || copy(len / 2..len))
 }
 
 /// A value of `/proc/self/status`, in bytes; 0 where there is none.
@@ -560,9 +565,8 @@ impl Watch {
 }
 
 /// Copies `bytes` into fresh memory; the loop becomes one memory copy.
-fn fill(target: &mut [std::mem::MaybeUninit<u8>], bytes: &[u8]) -> usize {
+fn fill(target: &mut [std::mem::MaybeUninit<u8>], bytes: &[u8]) {
     target.iter_mut().zip(bytes).for_each(|(target, &byte)| {
         target.write(byte);
     });
-    bytes.len()
 }

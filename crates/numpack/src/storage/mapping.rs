@@ -120,13 +120,13 @@ impl Mapping {
         Ok(())
     }
 
-    /// Copies `bytes` to the start of the mapping past the caches and returns their checksum. They come from
-    /// memory once: each block is summed right before it is copied.
+    /// Copies `bytes` into the mapping at `offset`, past the caches, and returns their checksum. They come
+    /// from memory once: each block is summed right before it is copied.
     ///
     /// # Errors
     /// As for [`Mapping::write`].
-    pub(super) fn write_summed(&self, bytes: &[u8]) -> io::Result<u32> {
-        let start = self.range(0, bytes.len()).filter(|_| self.writable).ok_or_else(outside)?;
+    pub(super) fn write_summed(&self, offset: u64, bytes: &[u8]) -> io::Result<u32> {
+        let start = self.range(offset, bytes.len()).filter(|_| self.writable).ok_or_else(outside)?;
         let mut crc = 0;
         for (i, block) in bytes.chunks(SUMMED).enumerate() {
             crc = crc32c(crc, block);

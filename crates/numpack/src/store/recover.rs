@@ -287,7 +287,11 @@ impl Core {
         let needed: HashSet<FileName> = self.with_catalog(|catalog| catalog.files().into_iter().collect());
         for name in names.iter().filter_map(|name| FileName::parse(name)) {
             let stray = matches!(name, FileName::Data { .. } | FileName::NextLog) && !needed.contains(&name);
-            if stray && let Err(error) = self.folder.remove(name) {
+            if !stray {
+                continue;
+            }
+            self.files.remove(name);
+            if let Err(error) = self.folder.remove(name) {
                 self.defer(NpkError::io(self.folder.path().join(name.to_string()), error));
             }
         }

@@ -12,6 +12,7 @@ use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{FileRecord, Op, Put};
 use crate::options::Durability;
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::storage::kept::WholeFile;
 use crate::storage::{Access, FileName, LockKind, StorageFile};
 
 /// Bytes that are checksummed and then copied while they are still in the core's cache.
@@ -126,6 +127,7 @@ impl Core {
     /// anything else speaks against it. A new file is always as good.
     fn reuse(&self, spare: FileRecord, name: FileName, bytes: &[u8]) -> Option<(Arc<dyn StorageFile>, u32)> {
         let old = FileName::Data { array: spare.array, generation: spare.generation };
+        let kept = self.files.kept.take(old);
         self.files.remove(old);
         let file = self.folder.open(old, Access::Write).ok()?;
         let len = bytes.len() as u64;
@@ -133,15 +135,21 @@ impl Core {
             return None;
         }
         self.folder.rename(old, name).ok()?;
-        let write = |at, part: &[u8]| {
-            if self.folder.traits().mapped_writes {
-                file.overwrite(at, part)
-            } else {
-                write_part(&*file, at, part)
+        let checksum = if self.folder.traits().mapped_writes {
+            let whole = WholeFile::of(&*file, kept).ok()?;
+            let mapping = whole.as_ref().map(|whole| &whole.mapping);
+            let checksum = write_parts(bytes, |at, part| file.overwrite(mapping, at, part)).ok()?;
+            // Before the mapping is kept: it must not pass for a reader.
+            file.unlock().ok()?;
+            if let Some(whole) = whole {
+                self.files.kept.keep(name, whole);
             }
+            checksum
+        } else {
+            let checksum = write_parts(bytes, |at, part| write_part(&*file, at, part)).ok()?;
+            file.unlock().ok()?;
+            checksum
         };
-        let checksum = write_parts(bytes, write).ok()?;
-        file.unlock().ok()?;
         Some((file, checksum))
     }
 
