@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use numpack::RawArray;
 use numpack::prelude::*;
+use rayon::prelude::*;
 
 const COLUMNS: usize = 10;
 const ROW: usize = COLUMNS * size_of::<f32>();
@@ -27,6 +28,9 @@ static TWO: LazyLock<rayon::ThreadPool> = LazyLock::new(|| {
     let two = rayon::ThreadPoolBuilder::new().num_threads(2).build();
     two.unwrap_or_else(|error| panic!("the floors need two threads: {error}"))
 });
+
+/// Bytes that a thread of the floor of load takes at once, as the engine's do.
+const PART: usize = 4 << 20;
 
 type Failure = Box<dyn std::error::Error>;
 type Outcome = Result<(), Failure>;
@@ -468,7 +472,7 @@ fn largest(store: &Path) -> Result<std::path::PathBuf, Failure> {
     Ok(files.pop().ok_or("the store has files")?.1)
 }
 
-#[expect(unsafe_code, reason = "advice about memory of this process; both halves are filled before use")]
+#[expect(unsafe_code, reason = "advice about memory of this process; every part is filled before use")]
 fn copy_by_two(bytes: &[u8]) -> Vec<u8> {
     let mut fresh: Vec<u8> = Vec::with_capacity(bytes.len());
     let spare = &mut fresh.spare_capacity_mut()[..bytes.len()];
@@ -476,10 +480,9 @@ fn copy_by_two(bytes: &[u8]) -> Vec<u8> {
     let end = (spare.as_mut_ptr() as usize + spare.len()) >> 21 << 21;
     // SAFETY: the range lies inside the buffer, and the advice changes no contents.
     unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
-    let half = bytes.len() / 2;
-    let (low, high) = spare.split_at_mut(half);
-    TWO.join(|| fill(low, &bytes[..half]), || fill(high, &bytes[half..]));
-    // SAFETY: both halves are filled.
+    let parts = spare.par_chunks_mut(PART).zip(bytes.par_chunks(PART)).with_max_len(1);
+    TWO.install(|| parts.for_each(|(target, part)| fill(target, part)));
+    // SAFETY: every part is filled.
     unsafe { fresh.set_len(bytes.len()) };
     fresh
 }
