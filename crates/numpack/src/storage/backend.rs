@@ -34,7 +34,7 @@ pub enum LockKind {
     Exclusive,
 }
 
-/// What tells two folders apart, however they were spelled.
+/// What tells two folders or files apart, however they are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity(pub u64, pub u64);
 
@@ -103,6 +103,12 @@ pub trait StorageFile: Send + Sync + Debug {
     /// The system's error.
     fn len(&self) -> io::Result<u64>;
 
+    /// What tells this file from others, whatever name it has.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn identity(&self) -> io::Result<Identity>;
+
     /// Reads exactly `buf.len()` bytes at `offset`.
     ///
     /// # Errors
@@ -114,6 +120,13 @@ pub trait StorageFile: Send + Sync + Debug {
     /// # Errors
     /// The system's error.
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<()>;
+
+    /// Writes `bytes` over bytes that the file has and returns their checksum: through `mapping`, which is of
+    /// this file, or through a window of its own. `offset` begins a page. A failure may leave a part written.
+    ///
+    /// # Errors
+    /// The system's error; `InvalidInput` when the range leaves the mapping.
+    fn overwrite(&self, mapping: Option<&Mapping>, offset: u64, bytes: &[u8]) -> io::Result<u32>;
 
     /// Reserves blocks for `range` and makes the file at least that long, with zeros where nothing was.
     ///

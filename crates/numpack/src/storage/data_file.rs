@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use lru::LruCache;
 
 use super::backend::{Access, Folder, LockKind, StorageFile};
+use super::kept::Kept;
 use super::mapping::Mapping;
 use super::name::FileName;
 use crate::core::error::{NpkError, NpkResult};
@@ -178,13 +179,15 @@ impl DataFile {
 #[derive(Debug)]
 pub(crate) struct FileCache {
     files: Mutex<LruCache<FileName, Arc<DataFile>>>,
+    /// Writable mappings of files that a save has written over.
+    pub(crate) kept: Kept,
 }
 
 impl FileCache {
     /// A cache that uses at most a quarter of the descriptors that the process may have.
     pub(crate) fn new() -> FileCache {
         let limit = NonZeroUsize::new(descriptor_limit() / 4).unwrap_or(NonZeroUsize::MIN);
-        FileCache { files: Mutex::new(LruCache::new(limit)) }
+        FileCache { files: Mutex::new(LruCache::new(limit)), kept: Kept::default() }
     }
 
     /// The open file of this name, if it is kept.
@@ -199,10 +202,10 @@ impl FileCache {
         drop(evicted);
     }
 
-    /// Closes a file, as soon as no call uses it.
+    /// Closes a file, as soon as no call uses it, and gives up what is kept of it.
     pub(crate) fn remove(&self, name: FileName) {
         let removed = self.files.lock().unwrap_or_else(PoisonError::into_inner).pop(&name);
-        drop(removed);
+        drop((removed, self.kept.take(name)));
     }
 }
 

@@ -6,6 +6,7 @@
 mod backend;
 pub(crate) mod control;
 pub(crate) mod data_file;
+pub(crate) mod kept;
 pub(crate) mod lock;
 mod mapping;
 mod name;

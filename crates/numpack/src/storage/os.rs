@@ -160,6 +160,11 @@ impl StorageFile for OsFile {
         Ok(self.file.metadata()?.len())
     }
 
+    fn identity(&self) -> io::Result<Identity> {
+        let stat = rustix::fs::fstat(&self.file)?;
+        Ok(Identity(stat.st_dev, stat.st_ino))
+    }
+
     fn read_at(&self, mut buf: &mut [MaybeUninit<u8>], mut offset: u64) -> io::Result<()> {
         while !buf.is_empty() {
             let (read, rest) = match rustix::io::pread(&self.file, &mut *buf, offset) {
@@ -179,6 +184,19 @@ impl StorageFile for OsFile {
 
     fn write_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<()> {
         write_parts(&self.file, parts, offset)
+    }
+
+    fn overwrite(&self, mapping: Option<&Mapping>, offset: u64, bytes: &[u8]) -> io::Result<u32> {
+        let len = bytes.len() as u64;
+        if let Some(mapping) = mapping {
+            mapping.prefault_writes(offset, len)?;
+            return mapping.write_summed(offset, bytes);
+        }
+        // A window for this call alone: several threads then fault in and unmap their pages at the same time.
+        let raw = MmapOptions::new().offset(offset).len(bytes.len()).map_raw(&self.file)?;
+        let window = Mapping::new(raw, len, true);
+        window.prefault_writes(0, len)?;
+        window.write_summed(0, bytes)
     }
 
     #[cfg(target_os = "linux")]

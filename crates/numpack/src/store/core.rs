@@ -431,6 +431,8 @@ impl Core {
             let position = log.tail.log.start();
             log.settled = Settled { log: Arc::clone(&log.tail.log), position };
         }
+        // Somebody else writes here and may have taken the files over.
+        self.files.kept.clear();
         let synced = self.control.synced();
         self.with_catalog_mut(|catalog| {
             for file in &catalog.retired {

@@ -301,6 +301,7 @@ impl Core {
 
     /// Removes a file that is of no use; if that fails, the next writer tries again.
     pub(super) fn remove(&self, name: FileName) {
+        self.files.remove(name);
         match self.folder.remove(name) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 self.untidy.store(true, Ordering::Release);

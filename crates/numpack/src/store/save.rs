@@ -12,6 +12,7 @@ use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{FileRecord, Op, Put};
 use crate::options::Durability;
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::storage::kept::WholeFile;
 use crate::storage::{Access, FileName, LockKind, StorageFile};
 
 /// Bytes that are checksummed and then copied while they are still in the core's cache.
@@ -133,6 +134,7 @@ impl Core {
     /// anything else speaks against it. A new file is always as good.
     fn reuse(&self, spare: FileRecord, name: FileName, bytes: &[u8]) -> Option<(Arc<dyn StorageFile>, u32)> {
         let old = FileName::Data { array: spare.array, generation: spare.generation };
+        let kept = self.files.kept.take(old);
         self.files.remove(old);
         let file = self.folder.open(old, Access::Write).ok()?;
         let len = bytes.len() as u64;
@@ -141,16 +143,20 @@ impl Core {
         }
         self.folder.rename(old, name).ok()?;
         let checksum = if self.folder.traits().mapped_writes {
-            let mapping = file.map(len, 0, true).ok()?;
-            let store = |at, block: &[u8]| {
-                mapping.prefault_writes(at, block.len() as u64)?;
-                file.store(&mapping, at, block)
-            };
-            write_parts(bytes, store).ok()?
+            let whole = WholeFile::of(&*file, kept).ok()?;
+            let mapping = whole.as_ref().map(|whole| &whole.mapping);
+            let checksum = write_parts(bytes, |at, part| file.overwrite(mapping, at, part)).ok()?;
+            // Before the mapping is kept: it must not pass for a reader.
+            file.unlock().ok()?;
+            if let Some(whole) = whole {
+                self.files.kept.keep(name, whole);
+            }
+            checksum
         } else {
-            write_parts(bytes, |at, block| file.write_at(&[block], at)).ok()?
+            let checksum = write_parts(bytes, |at, part| write_part(&*file, at, part)).ok()?;
+            file.unlock().ok()?;
+            checksum
         };
-        file.unlock().ok()?;
         Some((file, checksum))
     }
 
@@ -165,7 +171,7 @@ impl Core {
             if bytes.len() > BLOCK {
                 file.allocate(0, bytes.len() as u64)?;
             }
-            let checksum = write_parts(bytes, |at, block| file.write_at(&[block], at))?;
+            let checksum = write_parts(bytes, |at, part| write_part(&*file, at, part))?;
             Ok((file, checksum))
         };
         write().map_err(|e| NpkError::io(path, e))
@@ -180,22 +186,26 @@ impl Core {
     }
 }
 
-/// Writes all of `bytes` by blocks, on several threads when there are many, and returns their checksum.
+/// Writes all of `bytes` by parts, on several threads when there are many, and returns their checksum.
 fn write_parts(
     bytes: &[u8],
-    write: impl Fn(u64, &[u8]) -> std::io::Result<()> + Sync + Send,
+    write: impl Fn(u64, &[u8]) -> std::io::Result<u32> + Sync + Send,
 ) -> std::io::Result<u32> {
-    let work = |(part_at, part): (usize, &[u8])| {
-        let mut crc = 0;
-        for (i, block) in part.chunks(BLOCK).enumerate() {
-            crc = crc32c(crc, block);
-            write((part_at + i * BLOCK) as u64, block)?;
-        }
-        Ok((crc, part.len() as u64))
-    };
+    let work = |(at, part): (usize, &[u8])| Ok((write(at as u64, part)?, part.len() as u64));
     let parts = bytes.chunks(PART).enumerate().map(|(i, part)| (i * PART, part)).collect();
     let sums: std::io::Result<Vec<_>> = parallel::map(parts, work).into_iter().collect();
     Ok(sums?.into_iter().fold(0, |crc, (part, len)| combine(crc, part, len)))
+}
+
+/// Writes one part by blocks and returns its checksum.
+fn write_part(file: &dyn StorageFile, mut at: u64, part: &[u8]) -> std::io::Result<u32> {
+    let mut crc = 0;
+    for block in part.chunks(BLOCK) {
+        crc = crc32c(crc, block);
+        file.write_at(&[block], at)?;
+        at += block.len() as u64;
+    }
+    Ok(crc)
 }
 
 fn check(array: &RawArray<'_>) -> NpkResult<()> {

@@ -169,9 +169,7 @@ impl Core {
             gone
         });
         for file in gone {
-            let name = FileName::Data { array: file.array, generation: file.generation };
-            self.files.remove(name);
-            self.remove(name);
+            self.remove(FileName::Data { array: file.array, generation: file.generation });
         }
     }
 }

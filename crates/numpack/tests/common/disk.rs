@@ -196,12 +196,12 @@ impl DiskFile {
         whole(&*self.rule, call, act)
     }
 
-    fn in_halves(
+    fn in_halves<R>(
         &self,
         call: Call<'_>,
         len: usize,
-        act: impl FnOnce(usize) -> io::Result<()>,
-    ) -> io::Result<()> {
+        act: impl FnOnce(usize) -> io::Result<R>,
+    ) -> io::Result<R> {
         match self.rule.ask(&call) {
             Verdict::Do => act(len),
             Verdict::Cut { halves, error } => {
@@ -219,6 +219,10 @@ impl StorageFile for DiskFile {
         self.whole(Call::Look, || self.inner.len())
     }
 
+    fn identity(&self) -> io::Result<Identity> {
+        self.whole(Call::Look, || self.inner.identity())
+    }
+
     fn read_at(&self, buf: &mut [MaybeUninit<u8>], offset: u64) -> io::Result<()> {
         self.whole(Call::Look, || self.inner.read_at(buf, offset))
     }
@@ -227,6 +231,11 @@ impl StorageFile for DiskFile {
         let bytes = parts.concat();
         let call = Call::Write { file: self.number, offset, bytes: &bytes };
         self.in_halves(call, bytes.len(), |len| self.inner.write_at(&[&bytes[..len]], offset))
+    }
+
+    fn overwrite(&self, mapping: Option<&Mapping>, offset: u64, bytes: &[u8]) -> io::Result<u32> {
+        let call = Call::Write { file: self.number, offset, bytes };
+        self.in_halves(call, bytes.len(), |len| self.inner.overwrite(mapping, offset, &bytes[..len]))
     }
 
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
