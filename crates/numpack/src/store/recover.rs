@@ -74,6 +74,8 @@ pub(super) fn recover(
 /// Applies every replace since the snapshot, then starts a new log.
 fn mend(core: &Core, timeout: Option<Duration>) -> NpkResult<()> {
     let writing = core.begin(crate::options::Durability::Process, timeout)?;
+    // Also where no commit was left to finish: the files of a store's first, lost ones.
+    core.sweep();
     core.checkpoint(&writing)
 }
 

@@ -17,7 +17,6 @@ use numpack::storage::{
 
 /// A call that is about to be made. Files are numbered in the order in which they were first seen.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "a rule may look at what is in a call")]
 pub(crate) enum Call<'a> {
     Create {
         name: FileName,

@@ -1,0 +1,200 @@
+//! Runs a script on a disk that remembers, cuts the power everywhere, and looks at what comes back.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::journal::{Effect, Journal};
+use super::script::{Model, Span, Step, WIDTH};
+use super::states::{Choice, DiskState, Image, hash, hash_of};
+use crate::common::disk::{Call, Disk, Rule, Verdict};
+use crate::common::scene::{Contents, contents, temp_dir, values};
+use numpack::Finding;
+use numpack::prelude::*;
+
+/// A disk that works.
+#[derive(Debug)]
+struct Sound;
+
+impl Rule for Sound {
+    fn ask(&self, _call: &Call<'_>) -> Verdict {
+        Verdict::Do
+    }
+}
+
+/// A call and the durability of the handle that makes it.
+pub(crate) type Calls = Vec<(Durability, Step)>;
+
+/// Calls, and how much to try of what a cut may leave of them.
+pub(crate) struct Script {
+    pub(crate) name: String,
+    pub(crate) calls: Calls,
+    /// Calls at the beginning in which no cut is played.
+    pub(crate) prelude: usize,
+    /// At most so many states for each instant, drawn from all.
+    pub(crate) states: usize,
+}
+
+/// What a script did to its disk.
+struct Run {
+    effects: Vec<Effect>,
+    /// Number of effects when each call returned.
+    ends: Vec<usize>,
+    /// The store after so many calls.
+    models: Vec<Model>,
+    /// Whether each call, once it has returned, made everything up to it durable.
+    durable: Vec<bool>,
+}
+
+/// What must be true at an instant: the calls that a cut may not take, and those that may have happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Bounds {
+    least: usize,
+    most: usize,
+}
+
+fn run(script: &Script) -> Run {
+    let dir = temp_dir();
+    let journal = Journal::new();
+    let disk = Disk::new(dir.path(), journal.clone(), Some(1));
+    let open = |durability| {
+        let options = OpenOptions::new().durability(durability);
+        ParallelIO::open_folder(disk.clone(), options).unwrap()
+    };
+    let power = script.calls.iter().any(|(durability, _)| *durability == Durability::Power);
+    let stores = (open(Durability::Process), power.then(|| open(Durability::Power)));
+    let mut run = Run { effects: vec![], ends: vec![], models: vec![Model::default()], durable: vec![] };
+    for (i, (durability, step)) in script.calls.iter().enumerate() {
+        let own = *durability == Durability::Power;
+        let store = if own { stores.1.as_ref().unwrap() } else { &stores.0 };
+        step.act(store, i).unwrap_or_else(|e| panic!("{}: call {i}, {step:?}: {e}", script.name));
+        run.ends.push(journal.len());
+        run.models.push(run.models[i].after(step, i));
+        run.durable.push(own || matches!(step, Step::Sync));
+    }
+    run.effects = journal.effects();
+    run
+}
+
+impl Run {
+    fn bounds(&self, effects: usize) -> Bounds {
+        let returned = self.ends.partition_point(|&end| end <= effects);
+        let least = self.durable[..returned].iter().rposition(|&durable| durable).map_or(0, |at| at + 1);
+        Bounds { least, most: (returned + 1).min(self.ends.len()) }
+    }
+
+    /// Whether `got` is the state after some call within the bounds.
+    fn holds(&self, got: &Contents, Bounds { least, most }: Bounds) -> bool {
+        let durable = &self.models[least];
+        (least..=most).any(|k| self.models[k].matches(got, &Span { durable, later: &self.models[k..=most] }))
+    }
+
+    /// Whether rows of the array were replaced by a call that may be lost: the file may then have some of them.
+    fn may_be_torn(&self, array: &String, Bounds { least, most }: Bounds) -> bool {
+        self.models[least + 1..=most].iter().any(|model| model.replaced_arrays().any(|name| name == array))
+    }
+
+    /// Names, shapes and rows of what was found, and which call wrote them.
+    fn nearest(&self, got: &Contents) -> String {
+        let describe = |(name, (shape, values)): (&String, &(Vec<u64>, Vec<f32>))| {
+            let calls: Vec<u64> = values.iter().step_by(WIDTH).map(|&v| v as u64 / 100_000).collect();
+            let zeros = values.iter().filter(|&&v| v == 0.0).count();
+            format!("{name} {shape:?} rows of calls {calls:?}, {zeros} zeros")
+        };
+        got.iter().map(describe).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// Failures that are listed; one cause tends to show in hundreds of states.
+const LISTED: usize = 8;
+
+/// Plays the script and every cut in it; returns how many states there were, and adds what was wrong.
+pub(crate) fn play(script: &Script, wrong: &mut Vec<String>) -> usize {
+    let run = run(script);
+    let dir = temp_dir();
+    let from = script.prelude.checked_sub(1).map_or(0, |last| run.ends[last]);
+    let (mut disk, mut seen) = (DiskState::default(), HashSet::new());
+    for n in 0..=run.effects.len() {
+        if n > 0 {
+            disk.push(&run.effects[n - 1]);
+        }
+        if n < from {
+            continue;
+        }
+        let bounds = run.bounds(n);
+        for choice in draw(&disk, script.states, hash(&(n, &script.name))) {
+            let image = disk.image(choice);
+            if seen.insert((hash_of(&image), bounds)) {
+                let what = format!("{}: cut after effect {n}, {choice:?}", script.name);
+                if let Err(error) = check(&image, &run, bounds, &dir.path().join("store")) {
+                    wrong.push(format!("{what}: {error}"));
+                    if wrong.len() >= LISTED {
+                        return seen.len();
+                    }
+                }
+            }
+        }
+    }
+    seen.len()
+}
+
+/// The choices to try: the first two always, a part of the others where there are too many, some random ones.
+fn draw(disk: &DiskState, most: usize, seed: u64) -> Vec<Choice> {
+    let mut choices = disk.choices();
+    let few = choices.len().min(most / 4);
+    choices.extend((0..few as u64).map(|i| Choice::Random(seed.wrapping_add(i))));
+    let mut rest = choices.split_off(2);
+    rest.sort_by_cached_key(|choice| hash(&(seed, format!("{choice:?}"))));
+    rest.truncate(most);
+    choices.extend(rest);
+    choices
+}
+
+fn materialise(image: &Image, path: &Path) {
+    if path.exists() {
+        fs::remove_dir_all(path).unwrap();
+    }
+    fs::create_dir(path).unwrap();
+    for (name, bytes) in image {
+        let file = File::create_new(path.join(name.to_string())).unwrap();
+        file.set_len(bytes.len).unwrap();
+        let used = bytes.head.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
+        file.write_all_at(&bytes.head[..used], 0).unwrap();
+    }
+}
+
+/// The store at `path` as the next boot finds it, and all that is in it.
+fn open(path: &Path, boot: u8) -> NpkResult<(ParallelIO, Contents)> {
+    let disk = Disk::new(path, Arc::new(Sound), Some(boot));
+    let store = ParallelIO::open_folder(disk, OpenOptions::new())?;
+    let got = contents(&store)?;
+    Ok((store, got))
+}
+
+/// Opens the store after the cut: it holds a state within the bounds, is sound, works, and keeps it all.
+fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<(), String> {
+    materialise(image, path);
+    let error = |e: NpkError| e.to_string();
+    let (store, mut got) = open(path, 9).map_err(error)?;
+    if !run.holds(&got, bounds) {
+        return Err(format!("no state within {bounds:?}: {}", run.nearest(&got)));
+    }
+    let torn_only = |finding: &Finding| match finding {
+        Finding::Contents { array, .. } => run.may_be_torn(array, bounds),
+        _ => false,
+    };
+    let report = store.verify().map_err(error)?;
+    if !report.findings.iter().all(torn_only) {
+        return Err(format!("{:?}", report.findings));
+    }
+    store.save_slice("later", &values(1, 8), &[2, 4]).map_err(error)?;
+    store.append_slice("later", &values(20, 4)).map_err(error)?;
+    got.insert("later".into(), (vec![3, 4], [values(1, 8), values(20, 4)].concat()));
+    drop(store);
+    match open(path, 9).map_err(error)?.1 == got {
+        true => Ok(()),
+        false => Err("the next opening finds something else".into()),
+    }
+}

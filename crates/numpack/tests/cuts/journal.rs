@@ -1,0 +1,78 @@
+//! Writes down every effect that the engine asks of a disk, in order.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use crate::common::disk::{Call, Rule, Verdict};
+use numpack::storage::FileName;
+
+/// One effect. A file keeps its number whatever it is called.
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// Bytes of a file, which is then at least as long as they reach.
+    Write { file: u64, offset: u64, bytes: Vec<u8> },
+    /// The file is at least this long.
+    Allocate { file: u64, end: u64 },
+    /// What names stand for from now on: one call, so all of them at once.
+    Names(Vec<(FileName, Option<u64>)>),
+    SyncFile(u64),
+    SyncFolder,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    effects: Vec<Effect>,
+    names: BTreeMap<FileName, u64>,
+}
+
+/// A disk that works and remembers; made for a folder that is empty.
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Written>);
+
+impl Journal {
+    pub(crate) fn new() -> Arc<Journal> {
+        Arc::default()
+    }
+
+    /// Number of effects so far.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap().effects.len()
+    }
+
+    pub(crate) fn effects(&self) -> Vec<Effect> {
+        self.0.lock().unwrap().effects.clone()
+    }
+}
+
+impl Rule for Journal {
+    fn ask(&self, call: &Call<'_>) -> Verdict {
+        let mut written = self.0.lock().unwrap();
+        let effect = match *call {
+            Call::Look => return Verdict::Do,
+            Call::Create { name, file } => {
+                written.names.insert(name, file);
+                Effect::Names(vec![(name, Some(file))])
+            }
+            Call::Rename { from, to } => {
+                let file = written.names.remove(&from).unwrap();
+                written.names.insert(to, file);
+                Effect::Names(vec![(from, None), (to, Some(file))])
+            }
+            Call::Remove { name } => {
+                written.names.remove(&name);
+                Effect::Names(vec![(name, None)])
+            }
+            Call::Write { file, offset, bytes } | Call::Store { file, offset, bytes } => {
+                Effect::Write { file, offset, bytes: bytes.to_vec() }
+            }
+            Call::StoreWord { file, offset, value } => {
+                Effect::Write { file, offset, bytes: value.to_le_bytes().to_vec() }
+            }
+            Call::Allocate { file, end } => Effect::Allocate { file, end },
+            Call::Sync { file } => Effect::SyncFile(file),
+            Call::SyncFolder => Effect::SyncFolder,
+        };
+        written.effects.push(effect);
+        Verdict::Do
+    }
+}
