@@ -157,6 +157,7 @@ impl Catalog {
                 self.retired.extend(self.spare.take());
             }
             Op::Moved => {}
+            Op::Durable => self.unsynced.clear(),
         }
         self.seq = seq;
         Ok(())

@@ -6,7 +6,7 @@
 mod common;
 mod cuts;
 
-use cuts::check::{Calls, Script, play};
+use cuts::check::{Calls, Script, Tried, play};
 use cuts::script::{Model, Step};
 use cuts::states::hash;
 use numpack::prelude::*;
@@ -68,40 +68,89 @@ fn small() -> Vec<Step> {
     ]
 }
 
-fn play_all(scripts: impl IntoIterator<Item = Script>) {
-    let mut wrong = Vec::new();
-    let states: usize = scripts.into_iter().map(|script| play(&script, &mut wrong)).sum();
+/// Plays scripts; `most` states for each instant, one in `again` of them cut again.
+fn play_all(most: usize, again: u64, scripts: impl IntoIterator<Item = (String, Calls, usize)>) -> Tried {
+    let (mut wrong, mut tried) = (Vec::new(), Tried::default());
+    for (name, calls, prelude) in scripts {
+        let Tried { states, renames } =
+            play(&Script { name, calls, prelude, states: most, again }, &mut wrong);
+        tried = Tried { states: tried.states + states, renames: tried.renames + renames };
+    }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    println!("{states} states");
-    assert!(states > 1000, "only {states} states were tried");
+    println!("{tried:?}");
+    tried
 }
 
 #[test]
 fn what_was_synced_is_there_and_of_the_rest_a_prefix() {
-    play_all(scenes().into_iter().map(|(name, steps)| {
-        let mut calls = with(Process, small());
-        calls.push((Process, Step::Sync));
-        let prelude = calls.len();
-        calls.extend(with(Process, steps));
-        calls.extend(with(Process, [Step::Sync, save("last", 1)]));
-        Script { name: name.into(), calls, prelude, states: 60 }
-    }));
+    let tried = play_all(
+        24,
+        100,
+        scenes().into_iter().map(|(name, steps)| {
+            let mut calls = with(Process, small());
+            calls.push((Process, Step::Sync));
+            let prelude = calls.len();
+            calls.extend(with(Process, steps));
+            calls.extend(with(Process, [Step::Sync, save("last", 1)]));
+            (name.into(), calls, prelude)
+        }),
+    );
+    assert!(tried.states > 1000, "{tried:?}");
 }
 
 #[test]
 fn without_a_sync_the_commits_up_to_some_one_are_there() {
-    play_all(scenes().into_iter().map(|(name, steps)| {
-        let calls = with(Process, small().into_iter().chain(steps));
-        Script { name: name.into(), calls, prelude: 0, states: 40 }
-    }));
+    let tried = play_all(
+        12,
+        100,
+        scenes()
+            .into_iter()
+            .map(|(name, steps)| (name.into(), with(Process, small().into_iter().chain(steps)), 0)),
+    );
+    assert!(tried.states > 1000, "{tried:?}");
 }
 
 #[test]
 fn with_power_every_call_that_returned_is_there() {
-    play_all(scenes().into_iter().map(|(name, steps)| {
-        let calls = with(Power, small().into_iter().chain(steps));
-        Script { name: name.into(), calls, prelude: small().len(), states: 60 }
-    }));
+    let tried = play_all(
+        24,
+        100,
+        scenes()
+            .into_iter()
+            .map(|(name, steps)| (name.into(), with(Power, small().into_iter().chain(steps)), small().len())),
+    );
+    assert!(tried.states > 1000, "{tried:?}");
+}
+
+/// Rows of an array whose file is kept to be used again: just over 1 MiB.
+const BIG: usize = 4100;
+
+#[test]
+fn a_file_that_is_used_again_is_no_longer_needed() {
+    let big = || save("big", BIG);
+    let process = [big(), big(), big(), Step::Sync, big(), big(), replace("big", &[9, 2000]), big(), big()];
+    let power = [big(), big(), replace("big", &[9, 2000]), big(), big(), big()];
+    let scripts = [("process".into(), with(Process, process), 1), ("power".into(), with(Power, power), 1)];
+    let tried = play_all(4, 400, scripts);
+    assert!(tried.renames >= 4, "{tried:?}");
+}
+
+#[test]
+fn a_checkpoint_takes_nothing() {
+    let long = "n".repeat(1000);
+    // 957 records of 1,096 bytes make more than 1 MiB of operations.
+    let mut prelude: Vec<Step> = (0..953).map(|_| save(&long, 1)).collect();
+    prelude.splice(100..100, [save("a", 8), append("a", 2), drop_rows("a", &[1])]);
+    prelude.push(Step::Sync);
+    let steps =
+        [append("a", 3), save(&long, 1), save(&long, 1), save(&long, 2), save(&long, 1), append("a", 2)];
+    let scripts = [Process, Power].map(|durability| {
+        let mut calls = with(Process, prelude.clone());
+        calls.extend(with(durability, steps.clone()));
+        (format!("{durability:?}"), calls, prelude.len())
+    });
+    let tried = play_all(10, 200, scripts);
+    assert!(tried.renames >= 2, "{tried:?}");
 }
 
 /// Calls at random, each of which can be made; `durability` says how the handle of a call keeps it.
@@ -140,9 +189,13 @@ fn random_step(drawn: u64, model: &Model) -> Step {
 
 #[test]
 fn random_calls_with_and_without_power_keep_what_they_promise() {
-    play_all((0..24).map(|seed| {
-        let mixed = |drawn| if seed % 3 == 0 || drawn % 2 == 0 { Process } else { Power };
-        let calls = random(seed, 16, mixed);
-        Script { name: format!("seed {seed}"), calls, prelude: 0, states: 12 }
-    }));
+    let tried = play_all(
+        10,
+        100,
+        (0..30).map(|seed| {
+            let mixed = |drawn| if seed % 3 == 0 || drawn % 2 == 0 { Process } else { Power };
+            (format!("seed {seed}"), random(seed, 16, mixed), 0)
+        }),
+    );
+    assert!(tried.states > 1000, "{tried:?}");
 }

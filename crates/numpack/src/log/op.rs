@@ -91,6 +91,8 @@ pub(crate) enum Op {
     Reset,
     /// A checkpoint is about to take this log's place: look at the name again.
     Moved,
+    /// All data of this commit and of those before was durable before the record was written.
+    Durable,
 }
 
 impl Op {
@@ -105,7 +107,13 @@ impl Op {
             Op::Remove { .. } => 7,
             Op::Reset => 8,
             Op::Moved => 9,
+            Op::Durable => 10,
         }
+    }
+
+    fn flags(&self) -> u16 {
+        // It changes nothing but how much a power cut may be thought to have taken.
+        if *self == Op::Durable { MAY_IGNORE } else { 0 }
     }
 
     fn encode_body(&self, out: &mut Encoder) {
@@ -130,7 +138,7 @@ impl Op {
                 out.checksum(*checksum);
             }
             Op::Remove { id } => out.u64(*id),
-            Op::Reset | Op::Moved => {}
+            Op::Reset | Op::Moved | Op::Durable => {}
         }
     }
 
@@ -156,6 +164,7 @@ impl Op {
             7 => Op::Remove { id: body.u64()? },
             8 => Op::Reset,
             9 => Op::Moved,
+            10 => Op::Durable,
             _ => return Ok(None),
         }))
     }
@@ -166,7 +175,7 @@ pub(crate) fn encode(ops: &[Op]) -> Vec<u8> {
     let mut out = Encoder::default();
     for op in ops {
         out.u16(op.tag());
-        out.u16(0);
+        out.u16(op.flags());
         let length_at = out.bytes.len();
         out.u32(0);
         op.encode_body(&mut out);

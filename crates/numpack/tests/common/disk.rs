@@ -100,6 +100,11 @@ impl Disk {
         Arc::new(disk)
     }
 
+    /// The number of every file that has a name.
+    pub(crate) fn numbers(&self) -> HashMap<FileName, u64> {
+        self.files.lock().unwrap().clone()
+    }
+
     fn number(&self, name: FileName) -> u64 {
         let fresh = || self.next.fetch_add(1, Ordering::Relaxed);
         *self.files.lock().unwrap().entry(name).or_insert_with(fresh)

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +36,8 @@ pub(crate) struct Script {
     pub(crate) prelude: usize,
     /// At most so many states for each instant, drawn from all.
     pub(crate) states: usize,
+    /// One state in so many is cut again while it recovers.
+    pub(crate) again: u64,
 }
 
 /// What a script did to its disk.
@@ -55,10 +58,17 @@ struct Bounds {
     most: usize,
 }
 
+/// A disk that remembers, in a folder of its own or in one with files.
+fn journalled(path: &Path, boot: u8) -> (Arc<Disk>, Arc<Journal>) {
+    let journal = Arc::new(Journal::default());
+    let disk = Disk::new(path, journal.clone(), Some(boot));
+    journal.know(disk.numbers());
+    (disk, journal)
+}
+
 fn run(script: &Script) -> Run {
     let dir = temp_dir();
-    let journal = Journal::new();
-    let disk = Disk::new(dir.path(), journal.clone(), Some(1));
+    let (disk, journal) = journalled(dir.path(), 1);
     let open = |durability| {
         let options = OpenOptions::new().durability(durability);
         ParallelIO::open_folder(disk.clone(), options).unwrap()
@@ -72,7 +82,8 @@ fn run(script: &Script) -> Run {
         step.act(store, i).unwrap_or_else(|e| panic!("{}: call {i}, {step:?}: {e}", script.name));
         run.ends.push(journal.len());
         run.models.push(run.models[i].after(step, i));
-        run.durable.push(own || matches!(step, Step::Sync));
+        let committed = run.models[i + 1].commits > run.models[i].commits;
+        run.durable.push(own && committed || matches!(step, Step::Sync));
     }
     run.effects = journal.effects();
     run
@@ -97,7 +108,7 @@ impl Run {
     }
 
     /// Names, shapes and rows of what was found, and which call wrote them.
-    fn nearest(&self, got: &Contents) -> String {
+    fn describe(&self, got: &Contents) -> String {
         let describe = |(name, (shape, values)): (&String, &(Vec<u64>, Vec<f32>))| {
             let calls: Vec<u64> = values.iter().step_by(WIDTH).map(|&v| v as u64 / 100_000).collect();
             let zeros = values.iter().filter(|&&v| v == 0.0).count();
@@ -110,10 +121,19 @@ impl Run {
 /// Failures that are listed; one cause tends to show in hundreds of states.
 const LISTED: usize = 8;
 
-/// Plays the script and every cut in it; returns how many states there were, and adds what was wrong.
-pub(crate) fn play(script: &Script, wrong: &mut Vec<String>) -> usize {
+/// What was tried.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tried {
+    pub(crate) states: usize,
+    /// Renames in the part of the script that was cut: checkpoints and reused files.
+    pub(crate) renames: usize,
+}
+
+/// Plays the script and every cut in it, and adds what was wrong.
+pub(crate) fn play(script: &Script, wrong: &mut Vec<String>) -> Tried {
     let run = run(script);
     let dir = temp_dir();
+    let path = dir.path().join("store");
     let from = script.prelude.checked_sub(1).map_or(0, |last| run.ends[last]);
     let (mut disk, mut seen) = (DiskState::default(), HashSet::new());
     for n in 0..=run.effects.len() {
@@ -126,18 +146,26 @@ pub(crate) fn play(script: &Script, wrong: &mut Vec<String>) -> usize {
         let bounds = run.bounds(n);
         for choice in draw(&disk, script.states, hash(&(n, &script.name))) {
             let image = disk.image(choice);
-            if seen.insert((hash_of(&image), bounds)) {
-                let what = format!("{}: cut after effect {n}, {choice:?}", script.name);
-                if let Err(error) = check(&image, &run, bounds, &dir.path().join("store")) {
-                    wrong.push(format!("{what}: {error}"));
-                    if wrong.len() >= LISTED {
-                        return seen.len();
-                    }
-                }
+            let number = hash_of(&image);
+            if !seen.insert((number, bounds)) {
+                continue;
+            }
+            let mut result = check(&image, &run, bounds, &path, 9);
+            if number % script.again == 0 {
+                result = result.and_then(|()| cut_again(&image, &run, bounds, &path));
+            }
+            if let Err(error) = result {
+                wrong.push(format!("{}: cut after effect {n}, {choice:?}: {error}", script.name));
+            }
+            if wrong.len() >= LISTED {
+                return Tried::default();
             }
         }
     }
-    seen.len()
+    let renames = run.effects[from..]
+        .iter()
+        .filter(|effect| matches!(effect, Effect::Names(names) if names.len() == 2));
+    Tried { states: seen.len(), renames: renames.count() }
 }
 
 /// The choices to try: the first two always, a part of the others where there are too many, some random ones.
@@ -173,13 +201,26 @@ fn open(path: &Path, boot: u8) -> NpkResult<(ParallelIO, Contents)> {
     Ok((store, got))
 }
 
+/// What a reader finds, who may mend nothing; nothing where the cut left no store.
+fn read(path: &Path, boot: u8) -> NpkResult<Contents> {
+    let disk = Disk::new(path, Arc::new(Sound), Some(boot));
+    match ParallelIO::open_folder(disk, OpenOptions::new().mode(Mode::Read)) {
+        Err(NpkError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(Contents::new()),
+        store => contents(&store?),
+    }
+}
+
 /// Opens the store after the cut: it holds a state within the bounds, is sound, works, and keeps it all.
-fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<(), String> {
+fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path, boot: u8) -> Result<(), String> {
     materialise(image, path);
     let error = |e: NpkError| e.to_string();
-    let (store, mut got) = open(path, 9).map_err(error)?;
+    let seen = read(path, boot).map_err(|e| format!("a reader: {e}"))?;
+    let (store, mut got) = open(path, boot).map_err(error)?;
     if !run.holds(&got, bounds) {
-        return Err(format!("no state within {bounds:?}: {}", run.nearest(&got)));
+        return Err(format!("no state within {bounds:?}: {}", run.describe(&got)));
+    }
+    if seen != got {
+        return Err(format!("a reader finds {}, a writer {}", run.describe(&seen), run.describe(&got)));
     }
     let torn_only = |finding: &Finding| match finding {
         Finding::Contents { array, .. } => run.may_be_torn(array, bounds),
@@ -193,8 +234,47 @@ fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<(), St
     store.append_slice("later", &values(20, 4)).map_err(error)?;
     got.insert("later".into(), (vec![3, 4], [values(1, 8), values(20, 4)].concat()));
     drop(store);
-    match open(path, 9).map_err(error)?.1 == got {
+    match open(path, boot).map_err(error)?.1 == got {
         true => Ok(()),
         false => Err("the next opening finds something else".into()),
     }
+}
+
+/// States tried for each instant of a recovery.
+const AGAIN: usize = 6;
+
+/// Cuts the power again, anywhere in the recovery and in a call with `power` after it, which must then stay.
+fn cut_again(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<(), String> {
+    materialise(image, path);
+    let (disk, journal) = journalled(path, 9);
+    let mut state = DiskState::holding(image, &disk.numbers());
+    let options = OpenOptions::new().durability(Durability::Power);
+    let store = ParallelIO::open_folder(disk, options).map_err(|e| e.to_string())?;
+    let recovered = (journal.len(), contents(&store).unwrap());
+    let row = values(7, WIDTH);
+    let grows = recovered.1.keys().next();
+    grows.map_or(Ok(()), |name| store.append_slice(name, &row)).map_err(|e| e.to_string())?;
+    let last = contents(&store).unwrap();
+    drop(store);
+    let effects = journal.effects();
+    for n in 0..=effects.len() {
+        if n > 0 {
+            state.push(&effects[n - 1]);
+        }
+        for choice in draw(&state, AGAIN, n as u64) {
+            let image = state.image(choice);
+            let result = if n < recovered.0 {
+                check(&image, run, bounds, path, 10)
+            } else {
+                materialise(&image, path);
+                let done = n == effects.len();
+                match open(path, 10).map_err(|e| e.to_string())?.1 {
+                    got if got == last || !done && got == recovered.1 => Ok(()),
+                    got => Err(format!("found {}, not {}", run.describe(&got), run.describe(&last))),
+                }
+            };
+            result.map_err(|e| format!("and again after effect {n}, {choice:?}: {e}"))?;
+        }
+    }
+    Ok(())
 }

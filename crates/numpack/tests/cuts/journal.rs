@@ -1,7 +1,7 @@
 //! Writes down every effect that the engine asks of a disk, in order.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use crate::common::disk::{Call, Rule, Verdict};
 use numpack::storage::FileName;
@@ -10,9 +10,16 @@ use numpack::storage::FileName;
 #[derive(Clone, Debug)]
 pub(crate) enum Effect {
     /// Bytes of a file, which is then at least as long as they reach.
-    Write { file: u64, offset: u64, bytes: Vec<u8> },
+    Write {
+        file: u64,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     /// The file is at least this long.
-    Allocate { file: u64, end: u64 },
+    Allocate {
+        file: u64,
+        end: u64,
+    },
     /// What names stand for from now on: one call, so all of them at once.
     Names(Vec<(FileName, Option<u64>)>),
     SyncFile(u64),
@@ -25,13 +32,14 @@ struct Written {
     names: BTreeMap<FileName, u64>,
 }
 
-/// A disk that works and remembers; made for a folder that is empty.
+/// A disk that works and remembers.
 #[derive(Debug, Default)]
 pub(crate) struct Journal(Mutex<Written>);
 
 impl Journal {
-    pub(crate) fn new() -> Arc<Journal> {
-        Arc::default()
+    /// The files that are there before the first effect.
+    pub(crate) fn know(&self, names: impl IntoIterator<Item = (FileName, u64)>) {
+        self.0.lock().unwrap().names.extend(names);
     }
 
     /// Number of effects so far.

@@ -42,6 +42,8 @@ struct Array {
 pub(crate) struct Model {
     arrays: BTreeMap<String, Array>,
     files: usize,
+    /// Calls so far that had something to commit.
+    pub(crate) commits: usize,
     /// Rows that the last call replaced in place.
     replaced: BTreeSet<Place>,
 }
@@ -84,7 +86,8 @@ fn with_rows(
     call: usize,
     act: impl FnOnce(&[RawArray<'_>]) -> NpkResult<()>,
 ) -> NpkResult<()> {
-    let data: Vec<_> = arrays.iter().map(|(_, rows)| ([*rows as u64, WIDTH as u64], bytes(call, *rows))).collect();
+    let data: Vec<_> =
+        arrays.iter().map(|(_, rows)| ([*rows as u64, WIDTH as u64], bytes(call, *rows))).collect();
     let raw: Vec<_> = arrays
         .iter()
         .zip(&data)
@@ -98,6 +101,7 @@ impl Model {
     pub(crate) fn after(&self, step: &Step, call: usize) -> Model {
         let mut model = self.clone();
         model.replaced.clear();
+        model.commits += 1;
         match step {
             Step::Save(arrays) => {
                 arrays.iter().for_each(|(name, n)| model.put(name, (0..*n).map(|r| row(call, r)).collect()));
@@ -129,13 +133,15 @@ impl Model {
             Step::Remove(name) => drop(model.arrays.remove(name)),
             Step::Compact(name) => {
                 let array = &model.arrays[name];
-                if array.rows.len() as u64 != array.next {
-                    model.put(name, model.values(name));
+                if array.rows.len() as u64 == array.next {
+                    model.commits = self.commits;
+                    return model;
                 }
+                model.put(name, model.values(name));
             }
             Step::Clone(from, to) => model.put(to, model.values(from)),
             Step::Reset => model.arrays.clear(),
-            Step::Sync => {}
+            Step::Sync => model.commits = self.commits,
         }
         model
     }
@@ -161,9 +167,11 @@ impl Model {
         let same = |(name, array): (&String, &Array)| {
             let (shape, values) = &got[name];
             *shape == [array.rows.len() as u64, WIDTH as u64]
-                && array.rows.iter().zip(values.chunks_exact(WIDTH)).all(|((id, row), found)| {
-                    row == found || span.may_hold(array, *id, row, found)
-                })
+                && array
+                    .rows
+                    .iter()
+                    .zip(values.chunks_exact(WIDTH))
+                    .all(|((id, row), found)| row == found || span.may_hold(array, *id, row, found))
         };
         got.keys().eq(self.arrays.keys()) && self.arrays.iter().all(same)
     }

@@ -7,7 +7,7 @@
 //! by sectors, or lengthen the file and lose its bytes, which then read as zeros. Words of eight
 //! bytes are whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::journal::Effect;
@@ -74,6 +74,16 @@ pub(crate) struct DiskState {
 }
 
 impl DiskState {
+    /// A disk where everything is durable.
+    pub(crate) fn holding(image: &Image, numbers: &HashMap<FileName, u64>) -> DiskState {
+        let files = image.iter().map(|(name, bytes)| (numbers[name], bytes.clone())).collect();
+        DiskState {
+            files,
+            names: numbers.iter().map(|(&name, &file)| (name, file)).collect(),
+            pending: vec![],
+        }
+    }
+
     /// The next effect happens.
     pub(crate) fn push(&mut self, effect: &Effect) {
         let covered = |other: &Effect| match (effect, other) {
@@ -96,7 +106,7 @@ impl DiskState {
     /// Every choice but the random ones, which are endless: two that always count, then the others.
     pub(crate) fn choices(&self) -> Vec<Choice> {
         let mut choices = vec![Choice::All, Choice::None, Choice::Names(true), Choice::Names(false)];
-        let mut files = std::collections::BTreeSet::new();
+        let mut files = BTreeSet::new();
         for (i, effect) in self.pending.iter().enumerate() {
             choices.extend([Choice::Without(i), Choice::Only(i)]);
             if let Effect::Write { file, bytes, .. } = effect {
@@ -106,7 +116,8 @@ impl DiskState {
                 }
             }
         }
-        choices.extend(files.into_iter().flat_map(|file| [Choice::File(file, true), Choice::File(file, false)]));
+        choices
+            .extend(files.into_iter().flat_map(|file| [Choice::File(file, true), Choice::File(file, false)]));
         choices
     }
 
