@@ -236,7 +236,8 @@ impl Core {
         self.control.set_applied(log.tail.seq());
         log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         self.sweep();
-        Ok(())
+        // It may have died in a checkpoint: what is synced from now on goes to a log that must keep its name.
+        self.folder.sync().map_err(|e| self.poison(e))
     }
 
     /// Calls `each` with every replace after the settled place whose commit is later than `after`.

@@ -66,6 +66,48 @@ fn journalled(path: &Path, boot: u8) -> (Arc<Disk>, Arc<Journal>) {
     (disk, journal)
 }
 
+/// A process dies anywhere in the last call but one, another makes the last call with `power`, and then the
+/// power is cut: what the second process saw is there.
+pub(crate) fn die_then_cut(name: &str, calls: &[Step], states: usize) -> Tried {
+    let (last, before) = (&calls[calls.len() - 1], &calls[..calls.len() - 2]);
+    let open = |disk: &Arc<Disk>, durability| {
+        ParallelIO::open_folder(disk.clone(), OpenOptions::new().durability(durability)).unwrap()
+    };
+    let mut tried = Tried::default();
+    for at in 0.. {
+        let dir = temp_dir();
+        let (disk, journal) = journalled(dir.path(), 1);
+        let store = open(&disk, Durability::Process);
+        before.iter().enumerate().for_each(|(i, step)| step.act(&store, i).unwrap());
+        journal.die_after(Some(at));
+        // It may die behind its commit, and then it does not know.
+        drop(calls[before.len()].act(&store, before.len()));
+        drop(store);
+        let died = journal.is_dead();
+        journal.die_after(None);
+        let store = open(&disk, Durability::Power);
+        last.act(&store, calls.len() - 1).unwrap();
+        let expected = contents(&store).unwrap();
+        drop(store);
+        let mut state = DiskState::default();
+        let effects = journal.effects();
+        effects.iter().for_each(|effect| state.push(effect));
+        tried.renames = renames(&effects);
+        for choice in draw(&state, states, at as u64) {
+            let path = dir.path().join("cut");
+            materialise(&state.image(choice), &path);
+            let found =
+                open_after(&path, 9).unwrap_or_else(|e| panic!("{name}: death at {at}, {choice:?}: {e}"));
+            assert!(found.1 == expected, "{name}: death after effect {at}, {choice:?}: {:?}", found.1.keys());
+            tried.states += 1;
+        }
+        if !died {
+            break;
+        }
+    }
+    tried
+}
+
 fn run(script: &Script) -> Run {
     let dir = temp_dir();
     let (disk, journal) = journalled(dir.path(), 1);
@@ -162,21 +204,20 @@ pub(crate) fn play(script: &Script, wrong: &mut Vec<String>) -> Tried {
             }
         }
     }
-    let renames = run.effects[from..]
-        .iter()
-        .filter(|effect| matches!(effect, Effect::Names(names) if names.len() == 2));
-    Tried { states: seen.len(), renames: renames.count() }
+    Tried { states: seen.len(), renames: renames(&run.effects[from..]) }
 }
 
-/// The choices to try: the first two always, a part of the others where there are too many, some random ones.
+fn renames(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Names(names) if names.len() == 2)).count()
+}
+
+/// The choices to try: the first always, a part of the others where there are too many, some random ones.
 fn draw(disk: &DiskState, most: usize, seed: u64) -> Vec<Choice> {
-    let mut choices = disk.choices();
-    let few = choices.len().min(most / 4);
-    choices.extend((0..few as u64).map(|i| Choice::Random(seed.wrapping_add(i))));
-    let mut rest = choices.split_off(2);
+    let (mut choices, mut rest) = disk.choices();
+    let few = rest.len().min(most / 3);
+    rest.extend((0..few as u64).map(|i| Choice::Random(seed.wrapping_add(i))));
     rest.sort_by_cached_key(|choice| hash(&(seed, format!("{choice:?}"))));
-    rest.truncate(most);
-    choices.extend(rest);
+    choices.extend(rest.into_iter().take(most));
     choices
 }
 
@@ -194,7 +235,7 @@ fn materialise(image: &Image, path: &Path) {
 }
 
 /// The store at `path` as the next boot finds it, and all that is in it.
-fn open(path: &Path, boot: u8) -> NpkResult<(ParallelIO, Contents)> {
+fn open_after(path: &Path, boot: u8) -> NpkResult<(ParallelIO, Contents)> {
     let disk = Disk::new(path, Arc::new(Sound), Some(boot));
     let store = ParallelIO::open_folder(disk, OpenOptions::new())?;
     let got = contents(&store)?;
@@ -215,7 +256,7 @@ fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path, boot: u8) -> Res
     materialise(image, path);
     let error = |e: NpkError| e.to_string();
     let seen = read(path, boot).map_err(|e| format!("a reader: {e}"))?;
-    let (store, mut got) = open(path, boot).map_err(error)?;
+    let (store, mut got) = open_after(path, boot).map_err(error)?;
     if !run.holds(&got, bounds) {
         return Err(format!("no state within {bounds:?}: {}", run.describe(&got)));
     }
@@ -234,14 +275,14 @@ fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path, boot: u8) -> Res
     store.append_slice("later", &values(20, 4)).map_err(error)?;
     got.insert("later".into(), (vec![3, 4], [values(1, 8), values(20, 4)].concat()));
     drop(store);
-    match open(path, boot).map_err(error)?.1 == got {
+    match open_after(path, boot).map_err(error)?.1 == got {
         true => Ok(()),
         false => Err("the next opening finds something else".into()),
     }
 }
 
 /// States tried for each instant of a recovery.
-const AGAIN: usize = 6;
+const AGAIN: usize = 3;
 
 /// Cuts the power again, anywhere in the recovery and in a call with `power` after it, which must then stay.
 fn cut_again(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<(), String> {
@@ -268,7 +309,7 @@ fn cut_again(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<()
             } else {
                 materialise(&image, path);
                 let done = n == effects.len();
-                match open(path, 10).map_err(|e| e.to_string())?.1 {
+                match open_after(path, 10).map_err(|e| e.to_string())?.1 {
                     got if got == last || !done && got == recovered.1 => Ok(()),
                     got => Err(format!("found {}, not {}", run.describe(&got), run.describe(&last))),
                 }

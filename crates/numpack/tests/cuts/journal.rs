@@ -1,6 +1,7 @@
 //! Writes down every effect that the engine asks of a disk, in order.
 
 use std::collections::BTreeMap;
+use std::io::Error;
 use std::sync::Mutex;
 
 use crate::common::disk::{Call, Rule, Verdict};
@@ -30,6 +31,8 @@ pub(crate) enum Effect {
 struct Written {
     effects: Vec<Effect>,
     names: BTreeMap<FileName, u64>,
+    /// Effects until nothing happens any more.
+    left: Option<usize>,
 }
 
 /// A disk that works and remembers.
@@ -47,6 +50,16 @@ impl Journal {
         self.0.lock().unwrap().effects.len()
     }
 
+    /// After so many more effects the process is dead; with `None` the next one lives.
+    pub(crate) fn die_after(&self, effects: Option<usize>) {
+        self.0.lock().unwrap().left = effects;
+    }
+
+    /// Whether the process died.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.0.lock().unwrap().left == Some(0)
+    }
+
     pub(crate) fn effects(&self) -> Vec<Effect> {
         self.0.lock().unwrap().effects.clone()
     }
@@ -55,6 +68,11 @@ impl Journal {
 impl Rule for Journal {
     fn ask(&self, call: &Call<'_>) -> Verdict {
         let mut written = self.0.lock().unwrap();
+        match (call, written.left) {
+            (Call::Look, _) => return Verdict::Do,
+            (_, Some(0)) => return Verdict::Cut { halves: 0, error: Error::other("the process is dead") },
+            (_, left) => written.left = left.map(|left| left - 1),
+        }
         let effect = match *call {
             Call::Look => return Verdict::Do,
             Call::Create { name, file } => {

@@ -62,6 +62,8 @@ pub(crate) enum Choice {
     File(u64, bool),
     /// Names alone are lost, or happened.
     Names(bool),
+    /// Renames alone are lost: the bytes of a file that is used again stand under its old name.
+    Renames,
     Random(u64),
 }
 
@@ -103,10 +105,11 @@ impl DiskState {
         }
     }
 
-    /// Every choice but the random ones, which are endless: two that always count, then the others.
-    pub(crate) fn choices(&self) -> Vec<Choice> {
-        let mut choices = vec![Choice::All, Choice::None, Choice::Names(true), Choice::Names(false)];
-        let mut files = BTreeSet::new();
+    /// The choices that are worth most, and all others but the random ones, which are endless.
+    pub(crate) fn choices(&self) -> (Vec<Choice>, Vec<Choice>) {
+        let first =
+            vec![Choice::All, Choice::None, Choice::Names(true), Choice::Names(false), Choice::Renames];
+        let (mut choices, mut files) = (Vec::new(), BTreeSet::new());
         for (i, effect) in self.pending.iter().enumerate() {
             choices.extend([Choice::Without(i), Choice::Only(i)]);
             if let Effect::Write { file, bytes, .. } = effect {
@@ -118,7 +121,7 @@ impl DiskState {
         }
         choices
             .extend(files.into_iter().flat_map(|file| [Choice::File(file, true), Choice::File(file, false)]));
-        choices
+        (first, choices)
     }
 
     /// The folder that the cut leaves.
@@ -209,6 +212,7 @@ fn fate(choice: Choice, i: usize, effect: &Effect) -> Fate {
         Choice::Torn(_, _, others) => done(others),
         Choice::File(file, lost) => done(of(file) != lost || names),
         Choice::Names(lost) => done(names != lost),
+        Choice::Renames => done(!matches!(effect, Effect::Names(names) if names.len() == 2)),
         Choice::Random(seed) => {
             let drawn = hash(&(seed, i));
             let word = matches!(effect, Effect::Write { bytes, .. } if bytes.len() <= 8);
