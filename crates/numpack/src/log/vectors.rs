@@ -189,6 +189,13 @@ fn runs_are_as_the_document_shows() {
 }
 
 #[test]
+fn the_mark_of_a_durable_commit_is_as_the_document_shows() {
+    let bytes = &vectors()["durable"];
+    assert_eq!(op::encode(&[Op::Durable]), *bytes);
+    assert_eq!(op::decode(bytes), Ok(vec![Op::Durable]));
+}
+
+#[test]
 fn operations_of_later_versions_are_stepped_over_or_refused() {
     let vectors = vectors();
     assert_eq!(op::decode(&vectors["may-ignore"]), Ok(Vec::new()));

@@ -113,17 +113,7 @@ impl Model {
                     array.next += *n as u64;
                 }
             }
-            Step::Replace(replaces) => {
-                for (name, at) in replaces {
-                    let array = model.arrays.get_mut(name).unwrap();
-                    array.changed = true;
-                    for (r, &at) in at.iter().enumerate() {
-                        let at = array.position(at);
-                        array.rows[at].1 = row(call, r);
-                        model.replaced.insert((array.file, array.rows[at].0));
-                    }
-                }
-            }
+            Step::Replace(replaces) => replaces.iter().for_each(|(name, at)| model.replace(name, at, call)),
             Step::DropRows(name, at) => {
                 let array = model.arrays.get_mut(name).unwrap();
                 let gone: BTreeSet<usize> = at.iter().map(|&at| array.position(at)).collect();
@@ -144,6 +134,16 @@ impl Model {
             Step::Sync => model.commits = self.commits,
         }
         model
+    }
+
+    fn replace(&mut self, name: &str, at: &[i64], call: usize) {
+        let array = self.arrays.get_mut(name).unwrap();
+        array.changed = true;
+        for (r, &at) in at.iter().enumerate() {
+            let at = array.position(at);
+            array.rows[at].1 = row(call, r);
+            self.replaced.insert((array.file, array.rows[at].0));
+        }
     }
 
     fn values(&self, name: &str) -> Vec<Vec<f32>> {
