@@ -194,7 +194,7 @@ fn random_step(drawn: u64, model: &Model) -> Step {
     let Some((name, rows)) = sizes.get(drawn as usize / 64 % sizes.len().max(1)).cloned() else {
         return save(&new, 4);
     };
-    let some: Vec<i64> = (0..rows as i64).filter(|row| (drawn >> (row % 40 + 8)) % 4 == 0).collect();
+    let some: Vec<i64> = (0..rows as i64).filter(|row| (drawn >> (row % 40 + 8)).is_multiple_of(4)).collect();
     match drawn % 14 {
         0 | 1 => Step::Save(several(&[(&new, drawn as usize / 512 % 9 + 1)])),
         2 if name != "x" => Step::Save(several(&[(&name, 3), ("x", 2)])),
@@ -203,8 +203,8 @@ fn random_step(drawn: u64, model: &Model) -> Step {
         9 if !some.is_empty() => drop_rows(&name, &some),
         10 => Step::Compact(name),
         11 if model.sizes().iter().all(|(known, _)| *known != new) => Step::Clone(name, new),
-        12 if drawn % 3 == 0 => Step::Remove(name),
-        13 if drawn % 5 == 0 => Step::Reset,
+        12 if drawn.is_multiple_of(3) => Step::Remove(name),
+        13 if drawn.is_multiple_of(5) => Step::Reset,
         12 | 13 => Step::Sync,
         _ => append(&name, 1),
     }
@@ -216,7 +216,7 @@ fn random_calls_with_and_without_power_keep_what_they_promise() {
         3,
         300,
         (0..12).map(|seed| {
-            let mixed = |drawn| if seed % 3 == 0 || drawn % 2 == 0 { Process } else { Power };
+            let mixed = |drawn| if seed % 3 == 0 || drawn % 2 == 1 { Process } else { Power };
             (format!("seed {seed}"), random(seed, 16, mixed), 0)
         }),
     );

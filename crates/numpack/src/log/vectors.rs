@@ -235,7 +235,7 @@ fn the_control_page_is_as_the_document_shows() {
     assert_eq!((read.committed(), read.applied(), read.synced()), (Some(0x1234_5678_9abc), Some(70_000), 9));
     assert!(!read.is_busy());
     drop(read);
-    let hints = Hints { committed: 0x1234_5678_9abc, applied: 70_000, synced: 9 };
+    let hints = Hints { committed: 0x1234_5678_9abc, applied: 70_000, synced: 9, busy: false };
     let control = Control::create(&*folder, &store_id(), hints, []).unwrap();
     // The boot is another one and so is the checksum over it; everything else is the same.
     page[32..48].copy_from_slice(&folder.boot_id());

@@ -57,7 +57,8 @@ pub(super) fn recover(
         refuse_damage(&*folder, &folded)?;
     }
     let seq = folded.catalog.seq;
-    let hints = Hints { committed: seq, applied: 0, synced };
+    // Should this process die from here on, the next one to write mends.
+    let hints = Hints { committed: seq, applied: 0, synced, busy: true };
     drop(control);
     let page = if coherent {
         // Until the replaces are in the data files again, readers lay them over what they read.
@@ -74,8 +75,6 @@ pub(super) fn recover(
 /// Applies every replace since the snapshot, then starts a new log.
 fn mend(core: &Core, timeout: Option<Duration>) -> NpkResult<()> {
     let writing = core.begin(crate::options::Durability::Process, timeout)?;
-    // Also where no commit was left to finish: the files of a store's first, lost ones.
-    core.sweep();
     core.checkpoint(&writing)
 }
 

@@ -193,7 +193,7 @@ pub(crate) fn play(script: &Script, wrong: &mut Vec<String>) -> Tried {
                 continue;
             }
             let mut result = check(&image, &run, bounds, &path, 9);
-            if number % script.again == 0 {
+            if number.is_multiple_of(script.again) {
                 result = result.and_then(|()| cut_again(&image, &run, bounds, &path));
             }
             if let Err(error) = result {
@@ -284,7 +284,7 @@ fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path, boot: u8) -> Res
 /// States tried for each instant of a recovery.
 const AGAIN: usize = 3;
 
-/// Cuts the power again, anywhere in the recovery and in a call with `power` after it, which must then stay.
+/// Cuts the power again or kills the process, anywhere in the recovery and in a call with `power` after it, which must then stay.
 fn cut_again(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<(), String> {
     materialise(image, path);
     let (disk, journal) = journalled(path, 9);
@@ -302,19 +302,21 @@ fn cut_again(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<()
         if n > 0 {
             state.push(&effects[n - 1]);
         }
-        for choice in draw(&state, AGAIN, n as u64) {
+        // In the same boot nothing is lost: there only the process died.
+        let cuts = draw(&state, AGAIN, n as u64).into_iter().map(|choice| (choice, 10));
+        for (choice, boot) in cuts.chain([(Choice::All, 9)]) {
             let image = state.image(choice);
             let result = if n < recovered.0 {
-                check(&image, run, bounds, path, 10)
+                check(&image, run, bounds, path, boot)
             } else {
                 materialise(&image, path);
                 let done = n == effects.len();
-                match open_after(path, 10).map_err(|e| e.to_string())?.1 {
+                match open_after(path, boot).map_err(|e| e.to_string())?.1 {
                     got if got == last || !done && got == recovered.1 => Ok(()),
                     got => Err(format!("found {}, not {}", run.describe(&got), run.describe(&last))),
                 }
             };
-            result.map_err(|e| format!("and again after effect {n}, {choice:?}: {e}"))?;
+            result.map_err(|e| format!("and again after effect {n}, boot {boot}, {choice:?}: {e}"))?;
         }
     }
     Ok(())

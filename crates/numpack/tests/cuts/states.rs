@@ -216,7 +216,11 @@ fn fate(choice: Choice, i: usize, effect: &Effect) -> Fate {
         Choice::Random(seed) => {
             let drawn = hash(&(seed, i));
             let word = matches!(effect, Effect::Write { bytes, .. } if bytes.len() <= 8);
-            if drawn % 8 == 0 && !word { torn(drawn / 8 % 4) } else { done(drawn / 64 % 4 < seed % 3 + 1) }
+            if drawn.is_multiple_of(8) && !word {
+                torn(drawn / 8 % 4)
+            } else {
+                done(drawn / 64 % 4 < seed % 3 + 1)
+            }
         }
     }
 }
