@@ -184,6 +184,7 @@ impl Catalog {
             }
             Op::Moved => {}
             Op::Rename { id, name } => self.rename(time_us, *id, name)?,
+            Op::Durable => self.unsynced.clear(),
         }
         self.seq = seq;
         Ok(())
@@ -255,7 +256,8 @@ impl Catalog {
             }
             let bytes = old.bytes();
             let file = FileRecord { array: old.id, generation: old.generation, bytes, retired: seq };
-            if SPARE_BYTES.contains(&bytes) {
+            // Once written over, a file of unknown checksum could not be told from what a power cut brings back.
+            if SPARE_BYTES.contains(&bytes) && old.checksum.is_some() {
                 self.retired.extend(self.spare.replace(file));
             } else {
                 self.retired.push(file);

@@ -96,6 +96,8 @@ pub(crate) enum Op {
         id: u64,
         name: String,
     },
+    /// All data of this commit and of those before was durable before the record was written.
+    Durable,
 }
 
 impl Op {
@@ -111,7 +113,13 @@ impl Op {
             Op::Reset => 8,
             Op::Moved => 9,
             Op::Rename { .. } => 10,
+            Op::Durable => 11,
         }
+    }
+
+    fn flags(&self) -> u16 {
+        // It changes nothing but how much a power cut may be thought to have taken.
+        if *self == Op::Durable { MAY_IGNORE } else { 0 }
     }
 
     fn encode_body(&self, out: &mut Encoder) {
@@ -136,11 +144,11 @@ impl Op {
                 out.checksum(*checksum);
             }
             Op::Remove { id } => out.u64(*id),
-            Op::Reset | Op::Moved => {}
             Op::Rename { id, name } => {
                 out.u64(*id);
                 out.text(name);
             }
+            Op::Reset | Op::Moved | Op::Durable => {}
         }
     }
 
@@ -167,6 +175,7 @@ impl Op {
             8 => Op::Reset,
             9 => Op::Moved,
             10 => Op::Rename { id: body.u64()?, name: body.text()?.to_owned() },
+            11 => Op::Durable,
             _ => return Ok(None),
         }))
     }
@@ -177,7 +186,7 @@ pub(crate) fn encode(ops: &[Op]) -> Vec<u8> {
     let mut out = Encoder::default();
     for op in ops {
         out.u16(op.tag());
-        out.u16(0);
+        out.u16(op.flags());
         let length_at = out.bytes.len();
         out.u32(0);
         op.encode_body(&mut out);

@@ -196,6 +196,13 @@ fn a_rename_is_as_the_document_shows() {
 }
 
 #[test]
+fn the_mark_of_a_durable_commit_is_as_the_document_shows() {
+    let bytes = &vectors()["durable"];
+    assert_eq!(op::encode(&[Op::Durable]), *bytes);
+    assert_eq!(op::decode(bytes), Ok(vec![Op::Durable]));
+}
+
+#[test]
 fn operations_of_later_versions_are_stepped_over_or_refused() {
     let vectors = vectors();
     assert_eq!(op::decode(&vectors["may-ignore"]), Ok(Vec::new()));
@@ -235,7 +242,7 @@ fn the_control_page_is_as_the_document_shows() {
     assert_eq!((read.committed(), read.applied(), read.synced()), (Some(0x1234_5678_9abc), Some(70_000), 9));
     assert!(!read.is_busy());
     drop(read);
-    let hints = Hints { committed: 0x1234_5678_9abc, applied: 70_000, synced: 9 };
+    let hints = Hints { committed: 0x1234_5678_9abc, applied: 70_000, synced: 9, busy: false };
     let control = Control::create(&*folder, &store_id(), hints, []).unwrap();
     // The boot is another one and so is the checksum over it; everything else is the same.
     page[32..48].copy_from_slice(&folder.boot_id());

@@ -125,7 +125,12 @@ fn make_first(folder: &dyn Folder, header: FileHeader) -> NpkResult<()> {
     write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
     if folder.traits().coherent {
-        Control::create(folder, &header.store_id, Hints { committed: 0, applied: 0, synced: 0 }, [])?;
+        Control::create(
+            folder,
+            &header.store_id,
+            Hints { committed: 0, applied: 0, synced: 0, busy: false },
+            [],
+        )?;
     }
     folder.rename(FileName::NextLog, FileName::Log).map_err(|e| NpkError::io(path(), e))?;
     folder.sync().map_err(|e| NpkError::io(path(), e))
@@ -268,7 +273,7 @@ fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> N
                 None => super::recover::refuse_damage(&*folder, &folded)?,
             }
             let seq = folded.catalog.seq;
-            let hints = Hints { committed: seq, applied: 0, synced: 0 };
+            let hints = Hints { committed: seq, applied: 0, synced: 0, busy: false };
             let control = Control::local(folder.boot_id(), hints);
             Ok(Arc::new(assemble(folder, false, lock, control, folded)))
         }

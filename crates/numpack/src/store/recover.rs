@@ -58,7 +58,8 @@ pub(super) fn recover(
         refuse_damage(&*folder, &folded)?;
     }
     let seq = folded.catalog.seq;
-    let hints = Hints { committed: seq, applied: 0, synced };
+    // Should this process die from here on, the next one to write mends.
+    let hints = Hints { committed: seq, applied: 0, synced, busy: true };
     drop(control);
     let page = if coherent {
         // Until the replaces are in the data files again, readers lay them over what they read.
@@ -235,7 +236,8 @@ impl Core {
         self.control.set_applied(log.tail.seq());
         log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         self.sweep();
-        Ok(())
+        // It may have died in a checkpoint: what is synced from now on goes to a log that must keep its name.
+        self.folder.sync().map_err(|e| self.poison(e))
     }
 
     /// Calls `each` with every replace after the settled place whose commit is later than `after`.
