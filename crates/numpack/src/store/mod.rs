@@ -35,6 +35,7 @@ pub(crate) const MAX_NAME: usize = 1024;
 pub(crate) mod internal {
     pub(crate) use super::core::Core;
     pub(crate) use super::fill::Filled;
+    pub(crate) use super::open::own_core;
     pub(crate) use super::raw::Elements;
     pub(crate) use super::read::{Target, require_rows};
     pub(crate) use super::typed::{check_dtype_of, into_array};

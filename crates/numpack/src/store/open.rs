@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use super::core::{Core, LogState, Settled, now_us};
 use crate::catalog::Catalog;
 use crate::core::error::{NpkError, NpkResult};
@@ -77,6 +79,18 @@ impl Core {
         let mode = if self.writable { Mode::ReadWrite } else { Mode::Read };
         open_path(self.folder.path(), OpenOptions::new().mode(mode)).map(Some)
     }
+}
+
+/// The core of this process for a handle that may have been forked.
+///
+/// # Errors
+/// Those of [`OpenOptions::open`].
+pub(crate) fn own_core(slot: &ArcSwap<Core>) -> NpkResult<Arc<Core>> {
+    let core = slot.load();
+    let Some(own) = core.in_this_process()? else { return Ok(Arc::clone(&core)) };
+    // The parent's locks may be held by threads that were not forked: leave its core as it is.
+    std::mem::forget(slot.swap(Arc::clone(&own)));
+    Ok(own)
 }
 
 /// Opens the store in `folder`.
