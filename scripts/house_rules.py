@@ -18,7 +18,7 @@ from typing import Iterator, List, NamedTuple, Tuple
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-# Folders of Rust sources. Length is counted in the crates' src folders alone; the other rules hold everywhere.
+# Folders of Rust sources. Length is counted in the crates' src folders alone.
 COUNTED = ("crates/*/src",)
 OTHERS = (
     "crates/*/tests",
@@ -83,7 +83,7 @@ def blank(text: str) -> str:
 
 
 def end_of_item(code: str, start: int) -> int:
-    """Offset just past the item that starts at `start`: its closing brace, or the `;` of one without a body."""
+    """Offset just past the item that starts at `start`: its closing brace, or the `;` in its place."""
     depth = 0
     for mark in re.compile(r"[()\[\]{};]").finditer(code, start):
         sign = mark.group()
@@ -124,16 +124,18 @@ class Source:
     def test_modules(self) -> Iterator[str]:
         """Names of the child files that are declared behind `#[cfg(test)]`."""
         for start, end in self.test_spans():
-            if declared := CHILD_MODULE.search(self.code[start:end]):
-                if "{" not in self.code[start : start + declared.start()]:
-                    yield declared.group(1)
+            declared = CHILD_MODULE.search(self.code[start:end])
+            if declared and "{" not in self.code[start : start + declared.start()]:
+                yield declared.group(1)
 
 
 def file_length(source: Source) -> Iterator[Finding]:
     """A file is one idea: at most 500 lines, tests not counted."""
     tests = sum(source.line_of(end - 1) - source.line_of(start) + 1 for start, end in source.test_spans())
     if (lines := len(source.lines) - tests) > MAX_FILE_LINES:
-        yield Finding(source.path, 1, f"{lines} lines without tests, {MAX_FILE_LINES} are the most: split the file")
+        yield Finding(
+            source.path, 1, f"{lines} lines without tests, {MAX_FILE_LINES} are the most: split the file"
+        )
 
 
 def function_length(source: Source) -> Iterator[Finding]:
@@ -149,7 +151,7 @@ def function_length(source: Source) -> Iterator[Finding]:
 def lint_exceptions(source: Source) -> Iterator[Finding]:
     """An exception to a lint is an `expect` with a reason, never an `allow`."""
     for found in ALLOW.finditer(source.code):
-        text = "allow: write #[expect(lint, reason = \"...\")]"
+        text = 'allow: write #[expect(lint, reason = "...")]'
         yield Finding(source.path, source.line_of(found.start()), text)
     for found in EXPECT.finditer(source.code):
         if "reason" not in found.group(1):
@@ -256,22 +258,46 @@ CASES = [
         [("a/tests.rs", 1, "601 lines")],
     ),
     ("function of 60 lines", {"lib.rs": "//! H.\nfn f() {\n" + lines_of(58) + "}\n"}, []),
-    ("function of 61 lines", {"lib.rs": "//! H.\nfn f() {\n" + lines_of(59) + "}\n"}, [("lib.rs", 2, "fn f has 61")]),
+    (
+        "function of 61 lines",
+        {"lib.rs": "//! H.\nfn f() {\n" + lines_of(59) + "}\n"},
+        [("lib.rs", 2, "fn f has 61")],
+    ),
     (
         "braces in literals and comments do not end a function",
         {"lib.rs": "//! H.\nfn f<'a>() {\n" + BRACES + lines_of(58) + "}\n"},
         [("lib.rs", 2, "fn f has 62")],
     ),
-    ("a declared function has no body", {"lib.rs": "//! H.\nfn f(a: [u8; 2]);\n" + "// x\n" * 99 + "fn g() {}\n"}, []),
+    (
+        "a declared function has no body",
+        {"lib.rs": "//! H.\nfn f(a: [u8; 2]);\n" + "// x\n" * 99 + "fn g() {}\n"},
+        [],
+    ),
     ("allow", {"lib.rs": "//! H.\n#[allow(dead_code)]\nfn f() {}\n"}, [("lib.rs", 2, "allow")]),
     ("allow for the file", {"lib.rs": "//! H.\n#![allow(dead_code)]\n"}, [("lib.rs", 2, "allow")]),
-    ("allow behind cfg_attr", {"lib.rs": "//! H.\n#[cfg_attr(unix, allow(x))]\nfn f() {}\n"}, [("lib.rs", 2, "allow")]),
-    ("expect", {"lib.rs": "//! H.\n#[expect(dead_code, reason = \"r\")]\nfn f() {}\n"}, []),
-    ("expect without a reason", {"lib.rs": "//! H.\n#[expect(dead_code)]\nfn f() {}\n"}, [("lib.rs", 2, "reason")]),
-    ("words about allow", {"lib.rs": "//! H.\n// #[allow(x)]\nconst A: &str = \"#[allow(x)]\";\n"}, []),
+    (
+        "allow behind cfg_attr",
+        {"lib.rs": "//! H.\n#[cfg_attr(unix, allow(x))]\nfn f() {}\n"},
+        [("lib.rs", 2, "allow")],
+    ),
+    ("expect", {"lib.rs": '//! H.\n#[expect(dead_code, reason = "r")]\nfn f() {}\n'}, []),
+    (
+        "expect without a reason",
+        {"lib.rs": "//! H.\n#[expect(dead_code)]\nfn f() {}\n"},
+        [("lib.rs", 2, "reason")],
+    ),
+    ("words about allow", {"lib.rs": '//! H.\n// #[allow(x)]\nconst A: &str = "#[allow(x)]";\n'}, []),
     ("unsafe with its reason", {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "unsafe { g() }\n}\n"}, []),
-    ("reason above the statement", {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "let a =\n    unsafe { g() };\n}\n"}, []),
-    ("unsafe without a reason", {"lib.rs": "//! H.\nfn f() {\n    unsafe { g() }\n}\n"}, [("lib.rs", 3, "unsafe")]),
+    (
+        "reason above the statement",
+        {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "let a =\n    unsafe { g() };\n}\n"},
+        [],
+    ),
+    (
+        "unsafe without a reason",
+        {"lib.rs": "//! H.\nfn f() {\n    unsafe { g() }\n}\n"},
+        [("lib.rs", 3, "unsafe")],
+    ),
     (
         "a reason serves one statement",
         {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "unsafe { g() };\nunsafe { g() };\n}\n"},
@@ -279,8 +305,12 @@ CASES = [
     ),
     ("unsafe impl", {"lib.rs": "//! H.\nunsafe impl Send for A {}\n"}, [("lib.rs", 2, "unsafe")]),
     ("unsafe functions are clippy's", {"lib.rs": "//! H.\nunsafe fn f() {}\n"}, []),
-    ("words about unsafe", {"lib.rs": "//! unsafe { }\n/// unsafe { }\nconst A: &str = \"unsafe { }\";\n"}, []),
-    ("tests folders too", {"../tests/a.rs": "fn f() {}\n" + "// x\n" * 600}, [("../tests/a.rs", 1, "header")]),
+    ("words about unsafe", {"lib.rs": '//! unsafe { }\n/// unsafe { }\nconst A: &str = "unsafe { }";\n'}, []),
+    (
+        "tests folders too",
+        {"../tests/a.rs": "fn f() {}\n" + "// x\n" * 600},
+        [("../tests/a.rs", 1, "header")],
+    ),
 ]
 
 
