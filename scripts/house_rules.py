@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The house rules a machine can count, checked over the Rust sources.
+"""The house rules a machine can count, checked over the Rust and the Python sources.
 
 Not a Rust parser: comments and literals are blanked and braces are counted, which is enough for these
 rules and needs no compiler. What clippy can check better is left to clippy.
@@ -8,6 +8,8 @@ rules and needs no compiler. What clippy can check better is left to clippy.
     house_rules.py --self-test  show that each rule finds what it must, and only that
 """
 
+import ast
+import posixpath
 import re
 import sys
 import tempfile
@@ -28,6 +30,9 @@ OTHERS = (
     "tests/seed-programs/src",
     "tests/seed-programs/tests",
 )
+
+# Python files; ruff and mypy check them too, here they are held to the rules that have no linter.
+PYTHON = ("python", "scripts", "tests/*.py", "examples", "benchmarks")
 
 # One token that must not be read as code: comments, strings (raw ones too), character literals.
 OPAQUE = re.compile(
@@ -193,6 +198,27 @@ def header(source: Source) -> Iterator[Finding]:
         yield Finding(source.path, 1, "the file does not open with a `//!` header")
 
 
+def python_rules(path: str, text: str) -> Iterator[Finding]:
+    """A Python file opens with what it is, and its functions fit on a screen."""
+    tree = ast.parse(text)
+    if not ast.get_docstring(tree):
+        yield Finding(path, 1, "the file does not open with a docstring")
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                yield Finding(
+                    path, node.lineno, f"def {node.name} has {lines} lines, {MAX_FUNCTION_LINES} are the most"
+                )
+
+
+def python_files(root: Path) -> Iterator[Path]:
+    """Every Python file of the project."""
+    for pattern in PYTHON:
+        for found in sorted(root.glob(pattern)):
+            yield from sorted(found.rglob("*.py")) if found.is_dir() else [found]
+
+
 def is_test_file(path: Path, tests: List[Path]) -> bool:
     """Whether `path` is one of the test modules or lies below one."""
     return any(path == test.with_suffix(".rs") or test in path.parents for test in tests)
@@ -223,6 +249,8 @@ def check(root: Path) -> List[Finding]:
     for source in counted + others:
         for rule in (lint_exceptions, unsafe_reasons, header):
             found.extend(rule(source))
+    for path in python_files(root):
+        found.extend(python_rules(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")))
     return sorted(found)
 
 
@@ -306,6 +334,12 @@ CASES = [
     ("unsafe impl", {"lib.rs": "//! H.\nunsafe impl Send for A {}\n"}, [("lib.rs", 2, "unsafe")]),
     ("unsafe functions are clippy's", {"lib.rs": "//! H.\nunsafe fn f() {}\n"}, []),
     ("words about unsafe", {"lib.rs": '//! unsafe { }\n/// unsafe { }\nconst A: &str = "unsafe { }";\n'}, []),
+    ("Python", {"../../../tests/a.py": '"""What it is."""\n\n\ndef f():\n' + "    f()\n" * 59}, []),
+    (
+        "Python without a docstring, a function of 61 lines",
+        {"../../../tests/a.py": "# Words.\ndef f():\n" + "    f()\n" * 60},
+        [("../../../tests/a.py", 1, "docstring"), ("../../../tests/a.py", 2, "def f has 61")],
+    ),
     (
         "tests folders too",
         {"../tests/a.rs": "fn f() {}\n" + "// x\n" * 600},
@@ -322,10 +356,10 @@ def self_test() -> int:
             src = Path(folder) / "crates" / "a" / "src"
             src.mkdir(parents=True)
             for file, text in files.items():
-                (src / file).parent.mkdir(exist_ok=True)
+                (src / file).parent.resolve().mkdir(exist_ok=True)
                 (src / file).write_text(text, encoding="utf-8")
             found = check(Path(folder))
-        places = [(f"crates/a/src/{file}".replace("src/../", ""), line) for file, line, _ in expected]
+        places = [(posixpath.normpath(f"crates/a/src/{file}"), line) for file, line, _ in expected]
         same = [(f.path, f.line) for f in found] == places
         if not same or not all(word in f.text for f, (_, _, word) in zip(found, expected)):
             wrong += 1
