@@ -72,7 +72,7 @@ $(TOOLS): requirements-dev.txt | need-python
 	@touch $@
 
 $(PACKAGE): $(TOOLS) $(RUST_SOURCES) | need-build
-	$(MATURIN) develop --release --quiet
+	$(MATURIN) develop --release
 	@touch $@
 
 # The tools a target needs: everything that is missing is named at once, and make stops with status 2.
