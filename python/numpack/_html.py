@@ -16,12 +16,15 @@ def _size(count: int) -> str:
     return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
 
 
+def _row(cells: Iterable[Any], tag: str) -> str:
+    return "".join(f'<{tag} style="{_STYLE}">{escape(str(cell))}</{tag}>' for cell in cells)
+
+
 def _table(head: Iterable[str], lines: Iterable[Tuple[Any, ...]], caption: str) -> str:
-    row = lambda cells, tag: "".join(f'<{tag} style="{_STYLE}">{escape(str(cell))}</{tag}>' for cell in cells)
-    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in lines)
+    body = "".join(f"<tr>{_row(line, 'td')}</tr>" for line in lines)
     return (
         f"<table><caption>{escape(caption)}</caption>"
-        f"<thead><tr>{row(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+        f"<thead><tr>{_row(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 

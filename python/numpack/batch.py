@@ -137,7 +137,8 @@ class BatchModeContext:
         if name not in self._arrays:
             return self._known(name).getitem(name, indexes)
         array = self._arrays[name]
-        return array[_places(indexes, array)]
+        rows: np.ndarray = array[_places(indexes, array)]
+        return rows
 
     def stream_load(self, name: str, buffer_size: int) -> Iterator[np.ndarray]:
         """Batches of copies of the object in memory, or of the store."""
@@ -169,7 +170,9 @@ class BatchModeContext:
         known = {name: entry for name, entry in metadata["arrays"].items() if name not in self._dropped}
         for name in self._marked:
             array = self._arrays[name]
-            entry = known.setdefault(name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None})
+            entry = known.setdefault(
+                name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None}
+            )
             entry.update(shape=array.shape, dtype=array.dtype.name, size=array.nbytes)
         metadata.update(arrays=known, total_size=sum(entry["size"] for entry in known.values()))
         return metadata
@@ -235,12 +238,14 @@ class BatchModeContext:
         return [(name, rows) for name, rows in arrays.items() if name in self._arrays]
 
     @staticmethod
-    def _fitting(name: str, array: np.ndarray, rows: Any) -> np.ndarray:
-        rows = np.asarray(rows) if isinstance(rows, np.ndarray) else np.asarray(rows, array.dtype)
+    def _fitting(name: str, array: np.ndarray, given: Any) -> np.ndarray:
+        rows = np.asarray(given) if isinstance(given, np.ndarray) else np.asarray(given, array.dtype)
         if rows.dtype != array.dtype:
             raise TypeError(f"array {name!r}: dtype is {array.dtype}, got {rows.dtype}")
         if rows.ndim == 0 or rows.shape[1:] != array.shape[1:] or rows.ndim != array.ndim:
-            raise ValueError(f"array {name!r}: the rows do not have the row shape {array.shape[1:]}: {rows.shape}")
+            raise ValueError(
+                f"array {name!r}: the rows do not have the row shape {array.shape[1:]}: {rows.shape}"
+            )
         return rows
 
     def _keep_to_limit(self, *kept: str) -> None:

@@ -10,17 +10,19 @@ use crate::log::op::Run;
 /// `IndexOutOfBounds` for the first index outside `-rows..rows`.
 pub(crate) fn physical_rows(array: &ArrayState, indexes: &[i64]) -> NpkResult<Vec<u64>> {
     let rows = array.rows();
-    let mut physical =
-        indexes.iter().map(|&index| logical_row(index, rows)).collect::<NpkResult<Vec<u64>>>()?;
+    let mut physical: Vec<u64> = indexes.iter().map(|&index| logical_row(index, rows)).collect();
+    if let Some(wrong) = physical.iter().position(|&row| row >= rows) {
+        return Err(NpkError::IndexOutOfBounds { index: indexes[wrong], rows });
+    }
     if !array.deleted.is_empty() {
         array.deleted.select_live_many(&mut physical);
     }
     Ok(physical)
 }
 
-fn logical_row(index: i64, rows: u64) -> NpkResult<u64> {
-    let row = if index < 0 { rows.checked_sub(index.unsigned_abs()) } else { Some(index as u64) };
-    row.filter(|&row| row < rows).ok_or(NpkError::IndexOutOfBounds { index, rows })
+/// The row that an index means; one that is out of range gives a number no smaller than `rows`.
+fn logical_row(index: i64, rows: u64) -> u64 {
+    if index < 0 { rows.checked_sub(index.unsigned_abs()).unwrap_or(u64::MAX) } else { index as u64 }
 }
 
 /// The rows as runs of neighbours, in the order given.
