@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import traceback
+import warnings
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,3 +48,27 @@ def run(program, *args, check=True, **options):
 def program():
     """The function `run`."""
     return run
+
+
+def forked(check):
+    """Runs a check in a forked child; returns its exit status, 0 when it held."""
+    with warnings.catch_warnings():
+        # Newer Pythons warn of any fork beside threads; that it works is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        check()
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+@pytest.fixture
+def in_child():
+    """The function `forked`."""
+    return forked
