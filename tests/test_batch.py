@@ -1,10 +1,13 @@
 """The two batch modes: what they show inside the block, what they leave behind, and what they refuse."""
 
+import fcntl
 import io
+import os
+import shutil
 
 import numpy as np
 import pytest
-from numpack import ArrayNotFoundError, BatchModeContext, ClosedError, NumPack
+from numpack import ArrayNotFoundError, BatchModeContext, ClosedError, LockedError, NumPack
 
 
 @pytest.fixture
@@ -318,6 +321,19 @@ def test_an_array_that_was_changed_for_another_is_an_error_and_the_rest_is_flush
     assert array[0] == 9 and sound(npk)
 
 
+def test_the_flush_waits_no_longer_than_the_lock_timeout(npk, path):
+    npk.save({"data": np.arange(4)})
+    with NumPack(path, lock_timeout=0.05) as store:
+        lock = os.open(path / "writer.lock", os.O_RDWR)
+        try:
+            with pytest.raises(LockedError), store.writable_batch_mode() as batch:
+                batch.load("data")[0] = 9
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        finally:
+            os.close(lock)
+        assert store.load("data").tolist() == [9, 1, 2, 3]
+
+
 def test_rows_appended_meanwhile_stay(npk):
     npk.save({"data": np.arange(4)})
     with npk.writable_batch_mode() as batch:
@@ -328,8 +344,6 @@ def test_rows_appended_meanwhile_stay(npk):
 
 
 def test_the_memory_outlives_block_store_and_folder(npk, path):
-    import shutil
-
     npk.save({"data": np.arange(4)})
     with npk.writable_batch_mode() as batch:
         array = batch.load("data")

@@ -71,6 +71,19 @@ def test_a_fork_never_empties_the_store(path, in_child, options):
         assert store.get_shape("x") == (1001, 3)
 
 
+def test_a_lazy_array_alone_is_inherited_too(stored, in_child):
+    lazy = stored.load("x", lazy=True)
+    stored.close()
+
+    def child():
+        for _ in range(3):
+            assert np.array_equal(lazy[[5, -1]], DATA[[5, -1]]) and np.array_equal(lazy[:], DATA)
+            assert np.array_equal(lazy * 2, DATA * 2) and np.array_equal(lazy.copy(), DATA)
+
+    assert in_child(child) == 0
+    assert np.array_equal(lazy.copy(), DATA)
+
+
 def test_a_child_of_a_child(stored, in_child):
     def grandchild():
         stored.append({"x": np.ones((1, 3))})
@@ -282,6 +295,25 @@ def test_threads_share_one_instance(npk):
     log = npk.load("log")
     assert sorted(map(tuple, log.tolist())) == [(writer, i) for writer in range(3) for i in range(60)]
     assert npk.verify()["sound"]
+
+
+def test_slices_and_masks_are_of_one_commit(npk):
+    """The number of rows that they are about must be that of the rows that are read."""
+    npk.save({"x": np.arange(100)})
+    stop = threading.Event()
+
+    def change():
+        for _ in range(1500):
+            npk.drop("x", slice(50, 100))
+            npk.save({"x": np.arange(100)})
+        stop.set()
+
+    def read():
+        while not stop.is_set():
+            assert len(npk.getitem("x", slice(None))) in (50, 100)
+            assert npk.getitem("x", slice(None, None, -1))[-1] == 0
+
+    run_threads(change, read)
 
 
 def test_threads_share_a_stream(npk):

@@ -59,7 +59,7 @@ pub(crate) struct NumPack {
 /// A store ready for a call.
 pub(crate) struct Open {
     pub(crate) store: ParallelIO,
-    lock_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
 }
 
 impl Open {
@@ -78,18 +78,30 @@ impl Open {
         py: Python<'_>,
         call: impl Fn(&ParallelIO) -> NpkResult<R> + Send + Sync,
     ) -> PyResult<R> {
-        let begin = Instant::now();
-        loop {
-            match py.detach(|| call(&self.store)) {
-                Err(NpkError::Locked { path, .. }) => {
-                    py.check_signals()?;
-                    let waited = begin.elapsed();
-                    if self.lock_timeout.is_some_and(|timeout| waited >= timeout) {
-                        return Err(raise(NpkError::Locked { path, waited }));
-                    }
+        until_unlocked(py, self.lock_timeout, || call(&self.store))
+    }
+}
+
+/// Tries a call, which itself waits for a slice of time, without the GIL until no other writer is in its way.
+///
+/// # Errors
+/// Those of the call; `LockedError` after the timeout; what Ctrl-C raises.
+pub(crate) fn until_unlocked<R: Send>(
+    py: Python<'_>,
+    timeout: Option<Duration>,
+    call: impl Fn() -> NpkResult<R> + Send + Sync,
+) -> PyResult<R> {
+    let begin = Instant::now();
+    loop {
+        match py.detach(&call) {
+            Err(NpkError::Locked { path, .. }) => {
+                py.check_signals()?;
+                let waited = begin.elapsed();
+                if timeout.is_some_and(|timeout| waited >= timeout) {
+                    return Err(raise(NpkError::Locked { path, waited }));
                 }
-                other => return other.map_err(raise),
             }
+            other => return other.map_err(raise),
         }
     }
 }
@@ -134,19 +146,7 @@ impl NumPack {
             return Ok(());
         }
         let (options, path) = (self.options(), &self.choices.path);
-        let begin = Instant::now();
-        let store = loop {
-            match py.detach(|| options.open(path)) {
-                Err(NpkError::Locked { path, .. }) => {
-                    py.check_signals()?;
-                    let waited = begin.elapsed();
-                    if self.choices.lock_timeout.is_some_and(|timeout| waited >= timeout) {
-                        return Err(raise(NpkError::Locked { path, waited }));
-                    }
-                }
-                other => break other.map_err(raise)?,
-            }
-        };
+        let store = until_unlocked(py, self.choices.lock_timeout, || options.open(path))?;
         let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(store);
         self.fresh.store(false, Ordering::Release);

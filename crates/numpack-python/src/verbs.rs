@@ -255,9 +255,20 @@ impl NumPack {
             return batch.call_method1(intern!(py, "getitem"), (&*array_name, indexes));
         }
         let open = self.opened(py)?;
-        let rows = Rows::new(indexes, || rows_of(&open.store, &array_name))?;
+        // Slices and masks are about a number of rows: they are read from the commit that has it.
+        let mut view = None;
+        let rows = Rows::new(indexes, || {
+            let found = open.read(py, |store| store.get_array_view(&array_name))?;
+            let rows = found.shape().first().copied().unwrap_or(0);
+            view = Some(found);
+            Ok(rows)
+        })?;
         let indexes = rows.as_slice();
-        Ok(open.read(py, |store| store.getitem_into(&array_name, indexes, allocate))?.into_py(py))
+        let found = open.read(py, |store| match &view {
+            Some(view) => view.gather_into(indexes, allocate),
+            None => store.getitem_into(&array_name, indexes, allocate),
+        })?;
+        Ok(found.into_py(py))
     }
 
     /// stream_load(array_name, buffer_size=None): an iterator over batches of `buffer_size` rows (None: one).
@@ -439,7 +450,8 @@ impl NumPack {
     /// The live file of an array, mapped for writing.
     fn _writable(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<WritableArray> {
         let open = self.opened(py)?;
-        Ok(WritableArray::new(open.write(py, |store| store.writable_view(&array_name))?))
+        let view = open.write(py, |store| store.writable_view(&array_name))?;
+        Ok(WritableArray::new(view, open.lock_timeout))
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
