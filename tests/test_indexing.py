@@ -113,6 +113,7 @@ def test_what_copies_is_writable_and_of_its_own_memory():
         np.testing.assert_array_equal(lazy.copy(), array)
 
 
+@pytest.mark.filterwarnings("ignore:Setting the:DeprecationWarning")
 def test_a_shared_view_cannot_change_the_array_it_was_made_from():
     lazy, array = arrays((5, 3), "f4", False)
     for view in (np.asarray(lazy), lazy.real, lazy.astype("f4", copy=False), lazy.T, lazy[...], lazy.reshape(5, 3)):
