@@ -213,6 +213,36 @@ def test_the_memory_limit_commits_early_and_forgets(npk, beside):
             npk.batch_mode(memory_limit=wrong)
 
 
+def test_loading_keeps_to_the_memory_limit(npk):
+    npk.save({"a": np.ones(70_000), "b": np.ones(70_000)})
+    with npk.batch_mode(memory_limit=1):
+        first = npk.load("a")
+        assert npk.load("a") is first
+        npk.load("b")
+        assert npk.load("a") is not first
+
+
+def test_replace_acts_on_the_object_in_memory(npk):
+    npk.save({"data": np.zeros((3, 2))})
+    with npk.batch_mode():
+        array = npk.load("data")
+        npk.replace({"data": [1, 2]}, -1)
+        assert array[2].tolist() == [1, 2] and npk.load("data") is array
+    assert npk.load("data")[2].tolist() == [1, 2]
+
+
+def test_a_batch_can_be_entered_again_and_begins_anew(npk):
+    npk.save({"data": np.zeros(2)})
+    batch = npk.batch_mode()
+    with batch:
+        npk.load("data")
+    npk.save({"data": np.ones(3)})
+    with batch:
+        assert npk.load("data").tolist() == [1, 1, 1]
+        npk.append({"data": [2.0]})
+    assert npk.load("data").tolist() == [1, 1, 1, 2]
+
+
 def test_batches_do_not_nest(npk):
     with npk.batch_mode() as batch:
         with pytest.raises(RuntimeError, match="batch"), npk.batch_mode():
