@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 from html import escape
-from typing import Any, Iterable, Tuple
+from typing import Any, Iterable, Optional, Tuple
 
 _STYLE = "text-align: left"
 
@@ -28,6 +28,13 @@ def _table(head: Iterable[str], lines: Iterable[Tuple[Any, ...]], caption: str) 
     )
 
 
+def _time(microseconds: Optional[int]) -> str:
+    """Microseconds since 1970 for people; an array that only a batch knows has none."""
+    if microseconds is None:
+        return "in this batch"
+    return datetime.fromtimestamp(microseconds / 1e6, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 def store_table(store: Any) -> str:
     """A table of the arrays of an open store."""
     if not store.is_opened:
@@ -35,7 +42,6 @@ def store_table(store: Any) -> str:
     metadata = store.get_metadata()
     lines = []
     for name, array in metadata["arrays"].items():
-        modified = datetime.fromtimestamp(array["modify_time"] / 1e6, tz=timezone.utc)
         lines.append(
             (
                 name,
@@ -44,7 +50,7 @@ def store_table(store: Any) -> str:
                 array["shape"][0] if array["shape"] else 1,
                 array["deleted_rows"],
                 _size(array["size"]),
-                modified.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                _time(array["modify_time"]),
             )
         )
     head = ("name", "shape", "dtype", "rows", "deleted", "bytes", "modified")
