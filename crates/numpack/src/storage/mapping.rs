@@ -128,14 +128,24 @@ impl Mapping {
     pub(super) fn write_summed(&self, offset: u64, bytes: &[u8]) -> io::Result<u32> {
         let start = self.range(offset, bytes.len()).filter(|_| self.writable).ok_or_else(outside)?;
         let mut crc = 0;
-        let mut copy = [0; PIECE];
-        for (i, piece) in bytes.chunks(PIECE).enumerate() {
-            let copy = &mut copy[..piece.len()];
-            copy.copy_from_slice(piece);
-            let copy = sealed(copy);
+        let mut store = |i: usize, copy: &[u8]| {
             crc = crc32c(crc, copy);
-            // SAFETY: as in `write`; the piece lies in the range that was checked.
+            // SAFETY: as in `write`; piece `i`, of which `copy` is, lies in the range that was checked.
             unsafe { copy_past_caches(copy, start.cast_mut().add(i * PIECE)) };
+        };
+        // A piece is summed and stored after the next one is copied: the core waits for its bytes meanwhile.
+        let mut copies = [[0; PIECE]; 2];
+        let mut last: Option<(usize, usize)> = None;
+        for (i, piece) in bytes.chunks(PIECE).enumerate() {
+            let copy = &mut copies[i % 2][..piece.len()];
+            copy.copy_from_slice(piece);
+            sealed(copy);
+            if let Some((i, len)) = last.replace((i, piece.len())) {
+                store(i, &copies[i % 2][..len]);
+            }
+        }
+        if let Some((i, len)) = last {
+            store(i, &copies[i % 2][..len]);
         }
         end_of_stream();
         Ok(crc)

@@ -66,16 +66,17 @@ fn write_part(file: &dyn StorageFile, at: u64, part: &[u8]) -> io::Result<u32> {
         for piece in block.chunks(PIECE) {
             let start = copy.len();
             copy.extend_from_slice(piece);
-            crc = crc32c(crc, sealed(&mut copy[start..]));
+            sealed(&mut copy[start..]);
+            crc = crc32c(crc, &copy[start..]);
         }
         file.write_at(&[&copy], at)?;
     }
     Ok(crc)
 }
 
-/// A copy of foreign memory from which alone the compiler reads from now on, never from its source again.
-pub(super) fn sealed(copy: &mut [u8]) -> &[u8] {
-    black_box(copy)
+/// Makes the compiler read `copy` itself from now on, never again the foreign memory that it was copied from.
+pub(super) fn sealed(copy: &mut [u8]) {
+    black_box(copy);
 }
 
 /// `bytes`, which go to `start`, cut where `unit` divides the place of a byte; not at all if they are no more
