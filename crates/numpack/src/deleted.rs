@@ -119,7 +119,7 @@ impl DeletedRows {
     /// the last deleted one are live, provided that it fits `u64`.
     pub(crate) fn select_live(&self, logical: u64) -> u64 {
         let mut rows = [logical];
-        self.select_lanes(&mut rows);
+        self.select_lanes(&mut rows, select_in_word);
         rows[0]
     }
 
@@ -129,9 +129,28 @@ impl DeletedRows {
         if self.is_empty() {
             return;
         }
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
+            #[expect(unsafe_code, reason = "a call of code for a CPU that was asked")]
+            // SAFETY: the CPU has the instructions.
+            return unsafe { self.select_live_bmi2(rows) };
+        }
+        self.select_live_with(rows, select_in_word);
+    }
+
+    /// As `select_live_many`, with one instruction for the bit within a word.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "bmi1,bmi2")]
+    fn select_live_bmi2(&self, rows: &mut [u64]) {
+        use std::arch::x86_64::_pdep_u64;
+        self.select_live_with(rows, |word, rank| _pdep_u64(1 << rank, word).trailing_zeros() as usize);
+    }
+
+    #[inline(always)]
+    fn select_live_with(&self, rows: &mut [u64], in_word: impl Fn(u64, usize) -> usize + Copy) {
         let (groups, rest) = rows.as_chunks_mut::<LANES>();
         for group in groups {
-            self.select_lanes(group);
+            self.select_lanes(group, in_word);
         }
         for row in rest {
             *row = self.select_live(*row);
@@ -140,7 +159,7 @@ impl DeletedRows {
 
     /// Does what `select_live_many` does for `N` rows at once.
     #[inline(always)]
-    fn select_lanes<const N: usize>(&self, rows: &mut [u64; N]) {
+    fn select_lanes<const N: usize>(&self, rows: &mut [u64; N], in_word: impl Fn(u64, usize) -> usize) {
         let known = self.live.total();
         // Rows past the tree need no search; to save the branch, they get one that is not used.
         let (chunks, ranks) = self.live.select(rows.map(|row| row.min(known.saturating_sub(1))));
@@ -148,7 +167,7 @@ impl DeletedRows {
             Some(Chunk::Mixed(bits)) => bits.as_ref(),
             _ => &NO_DELETIONS,
         });
-        let offsets = Bits::select_live(bits, ranks);
+        let offsets = Bits::select_live(bits, ranks, in_word);
         for lane in 0..N {
             rows[lane] = if rows[lane] < known {
                 join(chunks[lane], offsets[lane])
@@ -330,7 +349,11 @@ impl Bits {
 
     /// In each lane, the offset of live row number `rank`; there must be more live rows than that.
     #[inline(always)]
-    fn select_live<const N: usize>(bits: [&Self; N], ranks: [usize; N]) -> [usize; N] {
+    fn select_live<const N: usize>(
+        bits: [&Self; N],
+        ranks: [usize; N],
+        in_word: impl Fn(u64, usize) -> usize,
+    ) -> [usize; N] {
         // The last word with at most `rank` live rows before it. The outcome of a comparison is a
         // coin toss, hence no branches.
         let mut words = [0; N];
@@ -346,7 +369,7 @@ impl Bits {
         array::from_fn(|lane| {
             let (bits, word) = (bits[lane], words[lane]);
             let rest = ranks[lane] - usize::from(bits.live[word]);
-            word * WORD_ROWS + select_in_word(!bits.words[word], rest)
+            word * WORD_ROWS + in_word(!bits.words[word], rest)
         })
     }
 
