@@ -24,7 +24,7 @@ use std::fmt;
 use std::hint::select_unpredictable;
 use std::iter;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Rows per chunk: the most for which the live rows before any of its words fit `u16`.
 const CHUNK_ROWS: usize = 1 << 16;
@@ -294,14 +294,34 @@ impl Chunk {
 }
 
 /// The bitmap of a chunk.
-#[derive(Clone, PartialEq, Eq)]
 struct Bits {
     /// One bit per row, the lowest first, set if the row is deleted.
     words: [u64; CHUNK_WORDS],
     /// The live rows before each word. One number per word, rather than per block of words, costs a
     /// quarter more memory and leaves no bits to count when searching.
     live: [u16; CHUNK_WORDS],
+    /// The word of every `HINT_ROWS`-th live row, once rows were looked up.
+    hints: OnceLock<[u16; CHUNK_ROWS / HINT_ROWS + 1]>,
 }
+
+/// Live rows between two hints: a search then begins among so few words that three steps find the right one,
+/// unless most of them are deleted.
+const HINT_ROWS: usize = 256;
+
+impl Clone for Bits {
+    /// A copy is made to be changed, so it begins without hints.
+    fn clone(&self) -> Self {
+        Self { words: self.words, live: self.live, hints: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Bits {
+    fn eq(&self, other: &Self) -> bool {
+        self.words == other.words
+    }
+}
+
+impl Eq for Bits {}
 
 /// The bitmap of a chunk before its first deletion.
 static NO_DELETIONS: Bits = {
@@ -311,7 +331,7 @@ static NO_DELETIONS: Bits = {
         live[word] = (word * WORD_ROWS) as u16;
         word += 1;
     }
-    Bits { words: [0; CHUNK_WORDS], live }
+    Bits { words: [0; CHUNK_WORDS], live, hints: OnceLock::new() }
 };
 
 impl Bits {
@@ -321,8 +341,22 @@ impl Bits {
         self.words[offset / WORD_ROWS] >> (offset % WORD_ROWS) & 1 == 1
     }
 
+    /// The word of every `HINT_ROWS`-th live row; behind the last one, the last word.
+    fn hints(&self) -> &[u16; CHUNK_ROWS / HINT_ROWS + 1] {
+        self.hints.get_or_init(|| {
+            let mut word = 0;
+            array::from_fn(|hint| {
+                while word + 1 < CHUNK_WORDS && usize::from(self.live[word + 1]) <= hint * HINT_ROWS {
+                    word += 1;
+                }
+                word as u16
+            })
+        })
+    }
+
     /// Deletes the rows of `range`, which is not empty.
     fn insert(&mut self, range: Range<usize>) {
+        self.hints.take();
         let (first, last) = (range.start / WORD_ROWS, (range.end - 1) / WORD_ROWS);
         let mut added = 0;
         for word in first..=last {
@@ -356,8 +390,18 @@ impl Bits {
     ) -> [usize; N] {
         // The last word with at most `rank` live rows before it. The outcome of a comparison is a
         // coin toss, hence no branches.
-        let mut words = [0; N];
-        let mut step = CHUNK_WORDS / 2;
+        let mut near = true;
+        let mut words = array::from_fn(|lane| {
+            let (hints, hint) = (bits[lane].hints(), ranks[lane] / HINT_ROWS);
+            let first = usize::from(hints[hint]);
+            near &= usize::from(hints[hint + 1]) < first + 8 && first + 8 <= CHUNK_WORDS;
+            first
+        });
+        let mut step = 4;
+        if !near {
+            words = [0; N];
+            step = CHUNK_WORDS / 2;
+        }
         while step > 0 {
             for lane in 0..N {
                 let next = words[lane] + step;
