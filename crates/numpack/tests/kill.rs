@@ -382,7 +382,10 @@ fn suite(scenario: &str, kills: u32, longest_us: u64) {
                 let expected: Vec<_> =
                     candidates.iter().cloned().chain(after).map(|model| digest_of_model(&model)).collect();
                 found_after.unwrap_or_else(|| {
-                    panic!("{scenario}: call {} is torn, kill {kill}: {found} is none of {expected:?}", done.end)
+                    panic!(
+                        "{scenario}: call {} is torn, kill {kill}: {found} is none of {expected:?}",
+                        done.end
+                    )
                 })
             }
         };

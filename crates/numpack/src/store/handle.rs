@@ -79,7 +79,7 @@ impl ParallelIO {
         Ok(own)
     }
 
-    fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+    pub(super) fn write<R>(&self, verb: impl FnOnce(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
         verb(&core, &writing)

@@ -13,6 +13,7 @@ mod read;
 mod recover;
 mod replace;
 mod save;
+mod search;
 mod sync;
 mod verify;
 
