@@ -74,10 +74,10 @@ fn many_queries(bench: &Bench, data: &[f32]) -> Outcome {
     let rows = Vectors::from_slice(data, DIMS)?;
     for (count, runs) in [(8, 6), (100, 6), (1000, 2)] {
         let queries = Vectors::from_slice(&bench.queries[..count * DIMS], DIMS)?;
-        for level in [SimdLevel::Amx, SimdLevel::Avx512Bf16, SimdLevel::Avx512, SimdLevel::Avx2] {
+        for level in [SimdLevel::Amx, SimdLevel::Avx512, SimdLevel::Avx2] {
             let engine = VectorEngine::new().with_level(level);
             for metric in [Metric::Dot, Metric::Cosine, Metric::L2] {
-                if (count == 1000 || level < SimdLevel::Avx512Bf16) && metric != Metric::Dot {
+                if (count == 1000 || level < SimdLevel::Avx512) && metric != Metric::Dot {
                     continue;
                 }
                 let name = format!("{count} queries, {metric}, {level}");

@@ -14,15 +14,32 @@
 //! [`Bounds::can_enter`] compares again in `float64`. What passes is scored exactly. `docs/search.md` has
 //! the derivation with every constant.
 
-use super::compare::{Compare, Lines, RowTerms};
+use super::compare::{Compare, Lines, ROWS, RowLine, RowTerms};
 use super::element::power;
 use super::level::SimdLevel;
+use super::matrix::length_of;
 use super::metric::Metric;
 use super::rounded::{Length, norm_error};
 
-/// Rounding to bfloat16 by way of `float32`, relative to the vector's length, with room to spare:
-/// `2^-8` for the eight bits of its significand.
-const BETA: f64 = 1.0 / 256.0 + 1.0 / 32768.0;
+/// How rows are rounded before their products are estimated: the largest error, relative to the length of
+/// the row, with room to spare.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Rounding {
+    /// To bfloat16 by way of `float32`: `2^-8` for the eight bits of its significand.
+    Bfloat16,
+    /// To `float32`: `2^-24` for its 24 bits.
+    Float32,
+}
+
+impl Rounding {
+    fn beta(self) -> f64 {
+        match self {
+            Rounding::Bfloat16 => power(-8) + power(-15),
+            Rounding::Float32 => power(-23),
+        }
+    }
+}
+
 /// Lines in `float32` are off by less than this, relative to their largest term.
 const SLACK: f64 = 1.0 / 262_144.0;
 /// Rows with exponents outside `-100..=100` are compared in `float64` alone.
@@ -40,7 +57,7 @@ pub(super) struct QueryBound {
 impl QueryBound {
     /// For a query whose rounded form is off by a vector of length `off`; `None` when only the exact
     /// kernel can compare with it.
-    pub(super) fn new(length: Length, off: f64, dims: usize) -> Option<QueryBound> {
+    pub(super) fn new(rounding: Rounding, length: Length, off: f64, dims: usize) -> Option<QueryBound> {
         let Length::Scaled { exponent, norm } = length else { return None };
         if exponent.abs() > FAST_EXPONENTS {
             return None;
@@ -51,9 +68,17 @@ impl QueryBound {
         let gamma = (dims + 64) as f64 * power(-23);
         // The scores themselves are rounded to float64.
         let scores = (dims + 16) as f64 * power(-50);
-        let relative = BETA + 1.1 * gamma + 4.0 * lengths + SLACK + scores;
-        let error = (relative * norm + (1.0 + BETA) * off) * (1.0 + 2.0 * lengths) + power(-40);
+        let beta = rounding.beta();
+        let relative = beta + 1.1 * gamma + 4.0 * lengths + SLACK + scores;
+        let error = (relative * norm + (1.0 + beta) * off) * (1.0 + 2.0 * lengths) + power(-40);
         Some(QueryBound { exponent, norm, error })
+    }
+}
+
+impl QueryBound {
+    /// The query is `2^exponent` times its scaled form.
+    pub(super) fn exponent(&self) -> i32 {
+        self.exponent
     }
 }
 
@@ -155,6 +180,31 @@ impl Bounds {
                     && self.can_enter(column, length, products[column])
                 {
                     hit(row, column);
+                }
+            }
+        }
+    }
+
+    /// Calls `hit` with every row whose product with the only query lies on or above the line.
+    pub(super) fn row_hits(&self, products: &[f32], squares: &[f32], mut hit: impl FnMut(usize)) {
+        let lengths = 4.0 * norm_error(self.dims);
+        let square = match self.metric {
+            Metric::Dot | Metric::Cosine => 0.0,
+            _ => 0.5 * f64::from(self.lines.square[0]) * (1.0 - lengths) * (1.0 - SLACK),
+        };
+        let line = RowLine {
+            line: self.lines.line[0],
+            error: self.lines.error[0],
+            square: square as f32,
+            grows: self.metric == Metric::Cosine,
+        };
+        for (group, (products, squares)) in products.chunks(ROWS).zip(squares.chunks(ROWS)).enumerate() {
+            if !self.compare.any_row(line, products, squares) {
+                continue;
+            }
+            for (row, (&product, &squares)) in products.iter().zip(squares).enumerate() {
+                if self.can_enter(0, length_of(squares, || false), product) {
+                    hit(group * ROWS + row);
                 }
             }
         }

@@ -175,6 +175,17 @@ impl<'a> Table<'a> {
         self.dims
     }
 
+    /// Whether every byte of a row is 0.
+    ///
+    /// # Panics
+    /// When the row is not in the table.
+    pub(super) fn is_zero(&self, row: u64) -> bool {
+        assert!(row < self.rows, "a row leaves the table");
+        let start = row as usize * self.row_bytes();
+        // SAFETY: every byte is inside the row, which is inside the table.
+        (0..self.row_bytes()).all(|byte| unsafe { self.base.add(start + byte).read() } == 0)
+    }
+
     /// Bytes of a row.
     pub(super) fn row_bytes(&self) -> usize {
         self.dims * self.dtype.size_bytes()

@@ -1,8 +1,12 @@
-//! Elements as numbers: every dtype to `f64` and, scaled by a power of two, to `f32`.
+//! Elements as numbers: every dtype to `f64`, to `f32`, and scaled by a power of two to `f32`.
 //!
 //! The dispatch from a dtype to a Rust type is the macro [`for_numbers`], and nowhere else.
 
+#![expect(unsafe_code, reason = "rows are read through raw pointers")]
+
 use half::f16;
+
+use super::exact::load;
 
 /// A power of two, in pieces that `f32` can hold.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +17,9 @@ pub(super) struct Scale {
 }
 
 impl Scale {
+    /// 1.
+    pub(super) const ONE: Scale = Scale { first: 1.0, second: 1.0, whole: 1.0 };
+
     /// `2^exponent`, for exponents of -600 to 600.
     pub(super) fn new(exponent: i32) -> Scale {
         let first = (exponent / 2).clamp(-126, 127);
@@ -33,9 +40,26 @@ pub(super) trait Element: Copy + 'static {
 
     /// The value times a power of two, rounded to `f32`. What gets too small for `f32` may become 0.
     fn scaled(self, scale: Scale) -> f32;
+
+    /// Whether the type is `f32`.
+    const IS_FLOAT32: bool = false;
+
+    /// The elements of a row, rounded to `f32`; `WIDE` in code for AVX2 or more.
+    ///
+    /// # Safety
+    /// `out.len()` elements must be readable at `row`.
+    #[inline(always)]
+    unsafe fn widen<const WIDE: bool>(row: *const u8, out: &mut [f32]) {
+        for (i, out) in out.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *out = unsafe { load::<Self>(row, i) }.scaled(Scale::ONE);
+        }
+    }
 }
 
 impl Element for f32 {
+    const IS_FLOAT32: bool = true;
+
     #[inline(always)]
     fn f64(self) -> f64 {
         f64::from(self)
@@ -68,6 +92,26 @@ impl Element for f16 {
     #[inline(always)]
     fn scaled(self, scale: Scale) -> f32 {
         widen(self.to_bits()).scaled(scale)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn widen<const WIDE: bool>(row: *const u8, out: &mut [f32]) {
+        use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
+        let whole = if WIDE { out.len() / 8 * 8 } else { 0 };
+        let (groups, rest) = out.split_at_mut(whole);
+        let groups = groups.as_chunks_mut::<8>().0;
+        for (group, out) in groups.iter_mut().enumerate() {
+            // SAFETY: the caller's promise; `WIDE` code runs where there is F16C.
+            unsafe {
+                let half = _mm_loadu_si128(row.cast::<u16>().add(group * 8).cast());
+                _mm256_storeu_ps(out.as_mut_ptr(), _mm256_cvtph_ps(half));
+            }
+        }
+        for (i, out) in rest.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *out = widen(unsafe { load::<u16>(row, whole + i) });
+        }
     }
 }
 

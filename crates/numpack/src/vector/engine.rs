@@ -45,7 +45,7 @@ pub struct Hits {
 pub struct Capabilities {
     /// Instruction sets of the exact kernels.
     pub exact: &'static str,
-    /// Instruction set of numkong's product of rounded vectors, the first stage of many queries.
+    /// Instruction set of the estimated products, the first stage of many queries.
     pub product: &'static str,
     /// Threads of a large search.
     pub threads: usize,
@@ -101,7 +101,8 @@ impl VectorEngine {
             _ if cfg!(not(target_arch = "x86_64")) => std::env::consts::ARCH,
             level => level.name(),
         };
-        let product = Product::new(self.level).map_or("none", |product| product.name());
+        let product = (self.level == SimdLevel::Amx).then(|| Product::new(self.level)).flatten();
+        let product = product.filter(Product::is_fast).map_or(exact, |product| product.name());
         Capabilities { exact, product, threads: self.threads() }
     }
 

@@ -16,16 +16,13 @@ pub enum SimdLevel {
     Avx2,
     /// AVX-512 F, BW, DQ, VL and VPOPCNTDQ.
     Avx512,
-    /// AVX-512 with products of bfloat16.
-    Avx512Bf16,
     /// AMX tiles of bfloat16.
     Amx,
 }
 
 impl SimdLevel {
     /// Every level, the plainest first.
-    pub const ALL: [SimdLevel; 5] =
-        [SimdLevel::Serial, SimdLevel::Avx2, SimdLevel::Avx512, SimdLevel::Avx512Bf16, SimdLevel::Amx];
+    pub const ALL: [SimdLevel; 4] = [SimdLevel::Serial, SimdLevel::Avx2, SimdLevel::Avx512, SimdLevel::Amx];
 
     /// The highest level that this CPU, the operating system and the build allow.
     pub fn best() -> SimdLevel {
@@ -39,7 +36,6 @@ impl SimdLevel {
             SimdLevel::Serial => "serial",
             SimdLevel::Avx2 => "avx2",
             SimdLevel::Avx512 => "avx512",
-            SimdLevel::Avx512Bf16 => "avx512bf16",
             SimdLevel::Amx => "amx",
         }
     }
@@ -68,8 +64,7 @@ fn detect() -> SimdLevel {
     match () {
         () if !avx2 => SimdLevel::Serial,
         () if !avx512 => SimdLevel::Avx2,
-        () if available() & cap::GENOA == 0 => SimdLevel::Avx512,
-        () if available() & cap::SAPPHIREAMX == 0 => SimdLevel::Avx512Bf16,
+        () if available() & cap::SAPPHIREAMX == 0 => SimdLevel::Avx512,
         () => SimdLevel::Amx,
     }
 }

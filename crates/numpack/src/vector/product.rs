@@ -100,6 +100,11 @@ impl Product {
         NAMES.iter().find(|(bit, _)| *bit == self.capability).map_or("serial", |(_, name)| name)
     }
 
+    /// Whether products of bfloat16 are faster than those of `f32`: not by AVX-512 and below.
+    pub(super) fn is_fast(&self) -> bool {
+        self.capability & AMX != 0 || (!cfg!(target_arch = "x86_64") && self.capability != cap::SERIAL)
+    }
+
     /// Lets this thread use the kernels: the system grants AMX registers on request.
     pub(super) fn prepare_thread(&self) {
         if self.capability & AMX != 0 {
@@ -182,7 +187,6 @@ fn mask(level: SimdLevel) -> u64 {
     let steps = [
         (SimdLevel::Avx2, cap::SERIAL | cap::HASWELL),
         (SimdLevel::Avx512, cap::SKYLAKE | cap::ICELAKE),
-        (SimdLevel::Avx512Bf16, cap::GENOA | cap::SAPPHIRE | cap::TURIN | cap::DIAMOND),
         (SimdLevel::Amx, AMX),
     ];
     steps.iter().filter(|(step, _)| *step <= level).fold(0, |mask, (_, bits)| mask | bits)

@@ -156,7 +156,7 @@ fn bfloat16(value: f32) -> u16 {
 
 #[inline(always)]
 fn length_of<T: Element>(dims: usize, element: impl Fn(usize) -> T) -> Length {
-    let one = Scale::new(0);
+    let one = Scale::ONE;
     let mut lanes = [0.0_f32; LANES];
     for group in 0..dims / LANES {
         for (lane, sum) in lanes.iter_mut().enumerate() {

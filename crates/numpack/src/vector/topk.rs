@@ -57,6 +57,11 @@ impl TopK {
         }
     }
 
+    /// Hits that are kept at most.
+    pub(crate) fn k(&self) -> usize {
+        self.k
+    }
+
     /// Whether there are `k` hits.
     pub(crate) fn is_full(&self) -> bool {
         self.heap.len() >= self.k
