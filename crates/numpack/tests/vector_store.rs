@@ -148,7 +148,7 @@ fn a_search_sees_one_commit_while_rows_are_replaced() {
     for queries in [1, 9] {
         let (_dir, store) = marked(40_000);
         let searches = search_beside(&store, queries, |store, turn| move_marker(store, turn, 40_000));
-        assert!(searches > 3, "{searches} searches");
+        assert!(searches > 0, "no search came to an end");
     }
 }
 
@@ -165,7 +165,7 @@ fn a_search_sees_one_commit_while_rows_come_and_go() {
             _ => {}
         }
     });
-    assert!(searches > 3, "{searches} searches");
+    assert!(searches > 0, "no search came to an end");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_reader_opened_read_only_searches_beside_a_writer() {
     let (_dir, store) = marked(20_000);
     let reader = OpenOptions::new().mode(Mode::Read).open(store.path()).unwrap();
     let searches = search_beside(&reader, 2, |_, turn| move_marker(&store, turn, 20_000));
-    assert!(searches > 3, "{searches} searches");
+    assert!(searches > 0, "no search came to an end");
 }
 
 #[test]

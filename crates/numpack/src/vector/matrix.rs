@@ -7,7 +7,7 @@
 
 use super::data::Table;
 use super::element::{Element, for_numbers, power};
-use super::exact::load;
+use super::exact::{AHEAD, load, prefetch};
 use super::level::SimdLevel;
 use super::rounded::Length;
 use crate::core::dtype::DataType;
@@ -230,10 +230,14 @@ unsafe fn estimate_rows<T: Element, const WIDE: bool>(
     products: &mut [f32],
     squares: &mut [f32],
 ) {
-    for ((&row, product), squares) in rows.iter().zip(products).zip(squares) {
+    let size = query.len() * size_of::<T>();
+    for (i, ((&row, product), squares)) in rows.iter().zip(products).zip(squares).enumerate() {
         // SAFETY: the caller's promise, for the row as it is or as it was widened.
         unsafe {
-            let mut from = base.add(row as usize * query.len() * size_of::<T>());
+            if let Some(&next) = rows.get(i + AHEAD) {
+                prefetch(base.add(next as usize * size), size);
+            }
+            let mut from = base.add(row as usize * size);
             if !T::IS_FLOAT32 {
                 T::widen::<WIDE>(from, buffer);
                 from = buffer.as_ptr().cast();

@@ -1,12 +1,12 @@
-//! Rows as bfloat16: scaled by a power of two so that their length is in `[1, 2)`, then rounded.
+//! Rows as bfloat16: scaled by a power of two so that their length is far from all limits, then rounded.
 //!
 //! Scaling makes every bound of `certify.rs` independent of how long vectors are: nothing overflows, and
-//! what is flushed to zero is smaller than `2^-126` of the length.
+//! what is flushed to zero is smaller than `2^-96` of the length.
 #![expect(unsafe_code, reason = "rows are read through raw pointers, and code is compiled for CPU features")]
 
 use super::data::Table;
 use super::element::{Element, Scale, for_numbers, power};
-use super::exact::load;
+use super::exact::{AHEAD, load, prefetch};
 use super::level::SimdLevel;
 use crate::core::dtype::DataType;
 
@@ -16,10 +16,13 @@ const LANES: usize = 32;
 /// Lengths outside `2^-500..2^500` are left to the exact kernel: their squares leave `f64`.
 const EXPONENTS: i32 = 500;
 
+/// Lengths of `2^-30` to `2^31` are left as they are: they are far from all limits of `f32`.
+const PLAIN_EXPONENTS: i32 = 30;
+
 /// What is known of a rounded row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Length {
-    /// The row is `2^exponent` times one of length `norm`, which is in `[1, 2)` and accurate to
+    /// The row is `2^exponent` times one of length `norm`, which is in `[2^-30, 2^31)` and accurate to
     /// [`norm_error`].
     Scaled { exponent: i32, norm: f64 },
     /// Every element is 0.
@@ -129,11 +132,23 @@ unsafe fn round_rows<T: Element>(
     out: &mut [u16],
     lengths: &mut [Length],
 ) {
-    for ((&row, out), length) in rows.iter().zip(out.chunks_exact_mut(depth)).zip(lengths) {
+    let size = dims * size_of::<T>();
+    for (i, ((&row, out), length)) in rows.iter().zip(out.chunks_exact_mut(depth)).zip(lengths).enumerate() {
+        if let Some(&next) = rows.get(i + AHEAD) {
+            // SAFETY: the caller's promise.
+            unsafe { prefetch(base.add(next as usize * size), size) };
+        }
         // SAFETY: the caller's promise.
-        let element = |i| unsafe { load::<T>(base.add(row as usize * dims * size_of::<T>()), i) };
+        let element = |i| unsafe { load::<T>(base.add(row as usize * size), i) };
         *length = length_of(dims, element);
         match *length {
+            Length::Scaled { exponent: 0, .. } => {
+                let (own, behind) = out.split_at_mut(dims);
+                for (i, place) in own.iter_mut().enumerate() {
+                    *place = bfloat16(element(i).scaled(Scale::ONE));
+                }
+                behind.fill(0);
+            }
             Length::Scaled { exponent, .. } => {
                 let scale = Scale::new(-exponent);
                 let (own, behind) = out.split_at_mut(dims);
@@ -189,6 +204,9 @@ fn careful<T: Element>(dims: usize, element: impl Fn(usize) -> T) -> Length {
 fn scaled(squares: f64) -> Length {
     let norm = squares.sqrt();
     let exponent = (norm.to_bits() >> 52) as i32 - 1023;
+    if exponent.abs() <= PLAIN_EXPONENTS {
+        return Length::Scaled { exponent: 0, norm };
+    }
     Length::Scaled { exponent, norm: norm * power(-exponent) }
 }
 
