@@ -1,14 +1,14 @@
 # One command for each thing a developer does. CI (.ci/run) calls these and nothing else.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench need-build need-check
+.PHONY: help demo test check bench bench-vector need-build need-check
 
 SEED_PROGRAMS := --manifest-path tests/seed-programs/Cargo.toml
 
 help: ## list the targets
 	@echo 'Usage: make TARGET'
-	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)$$/\1 \2/p' Makefile | \
-		while read -r name text; do printf '  %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1 \2/p' Makefile | \
+		while read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
 
 demo: need-build ## run the demo: what the store does, on real files
 	cargo run --release --locked -p numpack --example demo
@@ -28,7 +28,10 @@ check: need-check ## check formatting, lints, docs and the house rules; changes 
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 
 bench: need-build ## measure the engine on this machine
-	cargo bench --locked -p numpack
+	cargo bench --locked -p numpack --bench engine
+
+bench-vector: need-build ## measure vector search on this machine
+	cargo bench --locked -p numpack --bench vector
 
 # The tools a target needs: everything that is missing is named at once, and make stops with status 2.
 

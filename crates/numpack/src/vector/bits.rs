@@ -1,7 +1,7 @@
 //! Scores on sets: packed bits of `uint8`, or one `bool` a byte. Whole counts, so no order matters.
 #![expect(unsafe_code, reason = "rows are read through raw pointers")]
 
-use super::exact::{Measure, Query, load, versions};
+use super::exact::{AHEAD, Measure, Query, load, prefetch, versions};
 use super::level::SimdLevel;
 use super::metric::Metric;
 use crate::core::dtype::DataType;
@@ -15,6 +15,10 @@ pub(super) fn kernel(
     metric: Metric,
     rows: DataType,
 ) -> unsafe fn(&Query, *const u8, usize, &[u64], &mut [f64]) {
+    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+    if level.min(SimdLevel::best()) >= SimdLevel::Avx512 && rows == DataType::Uint8 {
+        return if metric == Metric::Hamming { score_bits::<false> } else { score_bits::<true> };
+    }
     match (metric, rows) {
         (Metric::Jaccard, DataType::Bool) => versions::<Jaccard<Flags>>(level),
         (Metric::Jaccard, _) => versions::<Jaccard<Bits>>(level),
@@ -53,6 +57,52 @@ impl Word for Flags {
 struct Hamming<W>(std::marker::PhantomData<W>);
 struct Jaccard<W>(std::marker::PhantomData<W>);
 
+/// Counts of packed bits with masked loads, which need no code for the rest of a row.
+///
+/// # Safety
+/// The CPU must have the features, and every row must be readable behind `base`.
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
+unsafe fn score_bits<const JACCARD: bool>(
+    query: &Query,
+    base: *const u8,
+    size: usize,
+    rows: &[u64],
+    out: &mut [f64],
+) {
+    use std::arch::x86_64::*;
+    for (i, (&row, score)) in rows.iter().zip(out).enumerate() {
+        if let Some(&next) = rows.get(i + AHEAD) {
+            // SAFETY: the caller's promise.
+            unsafe { prefetch(base.add(next as usize * size), size) };
+        }
+        let (mut one, mut two) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+        for at in (0..size).step_by(64) {
+            let mask = u64::MAX >> (64 - (size - at).min(64));
+            // SAFETY: the mask keeps both loads inside the row and the query.
+            let (a, b) = unsafe {
+                (
+                    _mm512_maskz_loadu_epi8(mask, base.add(row as usize * size + at).cast()),
+                    _mm512_maskz_loadu_epi8(mask, query.bytes.as_ptr().add(at).cast()),
+                )
+            };
+            if JACCARD {
+                one = _mm512_add_epi64(one, _mm512_popcnt_epi64(_mm512_and_si512(a, b)));
+                two = _mm512_add_epi64(two, _mm512_popcnt_epi64(_mm512_or_si512(a, b)));
+            } else {
+                one = _mm512_add_epi64(one, _mm512_popcnt_epi64(_mm512_xor_si512(a, b)));
+            }
+        }
+        let (one, two) = (_mm512_reduce_add_epi64(one), _mm512_reduce_add_epi64(two));
+        *score = if JACCARD { jaccard(one as u64, two as u64) } else { one as f64 };
+    }
+}
+
+#[inline(always)]
+fn jaccard(both: u64, either: u64) -> f64 {
+    if either == 0 { 0.0 } else { (either - both) as f64 / either as f64 }
+}
+
 impl<W: Word> Measure for Hamming<W> {
     #[inline(always)]
     unsafe fn score(row: *const u8, query: &Query) -> f64 {
@@ -68,7 +118,7 @@ impl<W: Word> Measure for Jaccard<W> {
         let step = |a, b| [W::set(a) & W::set(b), W::set(a) | W::set(b)];
         // SAFETY: as for `Hamming`.
         let [both, either] = unsafe { counts(row, &query.bytes, step) };
-        if either == 0 { 0.0 } else { (either - both) as f64 / either as f64 }
+        jaccard(both, either)
     }
 }
 
@@ -93,8 +143,8 @@ unsafe fn counts<const N: usize>(
         }
     };
     for (group, words) in groups.iter().enumerate() {
-        for lane in 0..LANES {
-            add(group * LANES + lane, lane, words[lane]);
+        for (lane, &word) in words.iter().enumerate() {
+            add(group * LANES + lane, lane, word);
         }
     }
     for (lane, &word) in single.iter().enumerate() {

@@ -175,10 +175,9 @@ impl Bounds {
             if !self.compare.any(&self.lines, terms, products) {
                 continue;
             }
-            for column in 0..self.queries.len() {
-                if !(products[column] < self.lines.height(terms, column))
-                    && self.can_enter(column, length, products[column])
-                {
+            for (column, &product) in products.iter().enumerate().take(self.queries.len()) {
+                let below = product < self.lines.height(terms, column);
+                if !below && self.can_enter(column, length, product) {
                     hit(row, column);
                 }
             }
@@ -213,10 +212,8 @@ impl Bounds {
     /// Whether a row's score can reach the threshold, from the product in `float64`.
     fn can_enter(&self, column: usize, length: Length, product: f32) -> bool {
         let merit = self.thresholds[column];
-        match self.range(column, length, product) {
-            Some((_, highest)) => !(highest < merit),
-            None => true,
-        }
+        let below = self.range(column, length, product).is_some_and(|(_, highest)| highest < merit);
+        !below
     }
 
     /// A merit that the row's score is sure to reach; `None` when nothing is sure.

@@ -8,6 +8,9 @@ use half::f16;
 
 use super::exact::load;
 
+/// Elements that are widened at a time.
+pub(super) const GROUP: usize = 32;
+
 /// A power of two, in pieces that `f32` can hold.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
@@ -41,25 +44,41 @@ pub(super) trait Element: Copy + 'static {
     /// The value times a power of two, rounded to `f32`. What gets too small for `f32` may become 0.
     fn scaled(self, scale: Scale) -> f32;
 
-    /// Whether the type is `f32`.
-    const IS_FLOAT32: bool = false;
+    /// [`GROUP`] elements of a row from a group on, rounded to `f32`; `WIDE` in code for AVX2 or more.
+    ///
+    /// # Safety
+    /// The group must be readable.
+    #[inline(always)]
+    unsafe fn group<const WIDE: bool>(row: *const u8, group: usize) -> [f32; GROUP] {
+        // SAFETY: the caller's promise.
+        let elements: [Self; GROUP] = unsafe { load(row, group) };
+        let mut wide = [0.0; GROUP];
+        // A loop becomes vector code where `map` does not.
+        for (wide, element) in wide.iter_mut().zip(elements) {
+            *wide = element.scaled(Scale::ONE);
+        }
+        wide
+    }
 
-    /// The elements of a row, rounded to `f32`; `WIDE` in code for AVX2 or more.
+    /// The elements of a row, rounded to `f32`.
     ///
     /// # Safety
     /// `out.len()` elements must be readable at `row`.
     #[inline(always)]
     unsafe fn widen<const WIDE: bool>(row: *const u8, out: &mut [f32]) {
-        for (i, out) in out.iter_mut().enumerate() {
+        let (groups, rest) = out.as_chunks_mut::<GROUP>();
+        for (group, out) in groups.iter_mut().enumerate() {
             // SAFETY: the caller's promise.
-            *out = unsafe { load::<Self>(row, i) }.scaled(Scale::ONE);
+            *out = unsafe { Self::group::<WIDE>(row, group) };
+        }
+        for (i, out) in rest.iter_mut().enumerate() {
+            // SAFETY: the caller's promise.
+            *out = unsafe { load::<Self>(row, groups.len() * GROUP + i) }.scaled(Scale::ONE);
         }
     }
 }
 
 impl Element for f32 {
-    const IS_FLOAT32: bool = true;
-
     #[inline(always)]
     fn f64(self) -> f64 {
         f64::from(self)
@@ -96,22 +115,22 @@ impl Element for f16 {
 
     #[cfg(target_arch = "x86_64")]
     #[inline(always)]
-    unsafe fn widen<const WIDE: bool>(row: *const u8, out: &mut [f32]) {
+    unsafe fn group<const WIDE: bool>(row: *const u8, group: usize) -> [f32; GROUP] {
         use std::arch::x86_64::{_mm_loadu_si128, _mm256_cvtph_ps, _mm256_storeu_ps};
-        let whole = if WIDE { out.len() / 8 * 8 } else { 0 };
-        let (groups, rest) = out.split_at_mut(whole);
-        let groups = groups.as_chunks_mut::<8>().0;
-        for (group, out) in groups.iter_mut().enumerate() {
+        if !WIDE {
+            // SAFETY: the caller's promise.
+            let elements: [u16; GROUP] = unsafe { load(row, group) };
+            return elements.map(widen);
+        }
+        let mut out = [0.0; GROUP];
+        for (eight, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
             // SAFETY: the caller's promise; `WIDE` code runs where there is F16C.
             unsafe {
-                let half = _mm_loadu_si128(row.cast::<u16>().add(group * 8).cast());
+                let half = _mm_loadu_si128(row.cast::<u16>().add(group * GROUP + eight * 8).cast());
                 _mm256_storeu_ps(out.as_mut_ptr(), _mm256_cvtph_ps(half));
             }
         }
-        for (i, out) in rest.iter_mut().enumerate() {
-            // SAFETY: the caller's promise.
-            *out = widen(unsafe { load::<u16>(row, whole + i) });
-        }
+        out
     }
 }
 

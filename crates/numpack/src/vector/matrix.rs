@@ -6,14 +6,14 @@
 #![expect(unsafe_code, reason = "rows are read through raw pointers, and code is compiled for CPU features")]
 
 use super::data::Table;
-use super::element::{Element, for_numbers, power};
+use super::element::{Element, Scale, for_numbers, power};
 use super::exact::{AHEAD, load, prefetch};
 use super::level::SimdLevel;
 use super::rounded::Length;
 use crate::core::dtype::DataType;
 
 /// Sums that run side by side.
-const LANES: usize = 32;
+const LANES: usize = super::element::GROUP;
 /// Rows of a block of products; buffers hold whole blocks.
 pub(super) const BLOCK_ROWS: usize = 12;
 /// Queries of a panel.
@@ -22,7 +22,7 @@ const PANEL: usize = 32;
 pub(super) const SQUARES: std::ops::Range<f64> = 1e-18..1e30;
 
 type Widen = unsafe fn(*const u8, usize, &[u64], &mut [f32], &mut [f32]);
-type Direct = unsafe fn(*const u8, &[f32], &[u64], &mut [f32], &mut [f32], &mut [f32]);
+type Direct = unsafe fn(*const u8, &[f32], &[u64], &mut [f32], &mut [f32]);
 type Multiply = unsafe fn(*const f32, usize, &[f32], usize, *mut f32, usize);
 
 /// The code for rows of one dtype on one level.
@@ -88,9 +88,8 @@ impl Matrix {
         assert!(rows.iter().all(|&row| row < table.rows()), "a row leaves the table");
         assert!(query.len() == table.dims(), "the query has the dimensions of the rows");
         assert!(rows.len() == products.len() && rows.len() == squares.len(), "one place for every row");
-        let mut row = vec![0.0; query.len()];
         // SAFETY: the asserts are what the code asks for; it is for the table's dtype.
-        unsafe { (self.direct)(table.base(), query, rows, &mut row, products, squares) }
+        unsafe { (self.direct)(table.base(), query, rows, products, squares) }
     }
 
     /// The products of whole blocks of rows with all queries: a row of `columns` for each.
@@ -143,12 +142,11 @@ macro_rules! version {
                 base: *const u8,
                 query: &[f32],
                 rows: &[u64],
-                row: &mut [f32],
                 products: &mut [f32],
                 squares: &mut [f32],
             ) {
                 // SAFETY: the caller's promise.
-                unsafe { estimate_rows::<T, true>(base, query, rows, row, products, squares) }
+                unsafe { estimate_rows::<T, true>(base, query, rows, products, squares) }
             }
 
             /// # Safety
@@ -215,34 +213,28 @@ unsafe fn widen_rows<T: Element, const WIDE: bool>(
         // SAFETY: the caller's promise.
         unsafe { T::widen::<WIDE>(base.add(row as usize * dims * size_of::<T>()), out) };
         // SAFETY: `out` holds a whole row.
-        *squares = unsafe { sums::<WIDE>(out.as_ptr().cast(), out).1 };
+        *squares = unsafe { sums::<f32, WIDE>(out.as_ptr().cast(), out).1 };
     }
 }
 
 /// # Safety
-/// Every row must be readable behind `base`; `row` must have a place for each of its elements.
+/// Every row must be readable behind `base`.
 #[inline(always)]
 unsafe fn estimate_rows<T: Element, const WIDE: bool>(
     base: *const u8,
     query: &[f32],
     rows: &[u64],
-    buffer: &mut [f32],
     products: &mut [f32],
     squares: &mut [f32],
 ) {
     let size = query.len() * size_of::<T>();
     for (i, ((&row, product), squares)) in rows.iter().zip(products).zip(squares).enumerate() {
-        // SAFETY: the caller's promise, for the row as it is or as it was widened.
+        // SAFETY: the caller's promise.
         unsafe {
             if let Some(&next) = rows.get(i + AHEAD) {
                 prefetch(base.add(next as usize * size), size);
             }
-            let mut from = base.add(row as usize * size);
-            if !T::IS_FLOAT32 {
-                T::widen::<WIDE>(from, buffer);
-                from = buffer.as_ptr().cast();
-            }
-            (*product, *squares) = sums::<WIDE>(from, query);
+            (*product, *squares) = sums::<T, WIDE>(base.add(row as usize * size), query);
         }
     }
 }
@@ -250,14 +242,14 @@ unsafe fn estimate_rows<T: Element, const WIDE: bool>(
 /// The sums of products with a query and of squares.
 ///
 /// # Safety
-/// As many `f32` as the query has must be readable at `row`.
+/// As many elements as the query has must be readable at `row`.
 #[inline(always)]
-unsafe fn sums<const WIDE: bool>(row: *const u8, query: &[f32]) -> (f32, f32) {
+unsafe fn sums<T: Element, const WIDE: bool>(row: *const u8, query: &[f32]) -> (f32, f32) {
     let (mut products, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
     let (groups, rest) = query.as_chunks::<LANES>();
     for (group, values) in groups.iter().enumerate() {
         // SAFETY: the group is inside the row.
-        let x: [f32; LANES] = unsafe { load(row, group) };
+        let x = unsafe { T::group::<WIDE>(row, group) };
         for lane in 0..LANES {
             products[lane] = add_product::<WIDE>(x[lane], values[lane], products[lane]);
             squares[lane] = add_product::<WIDE>(x[lane], x[lane], squares[lane]);
@@ -266,7 +258,7 @@ unsafe fn sums<const WIDE: bool>(row: *const u8, query: &[f32]) -> (f32, f32) {
     let (mut product, mut square) = (total(products), total(squares));
     for (i, &value) in rest.iter().enumerate() {
         // SAFETY: the element is inside the row.
-        let x: f32 = unsafe { load(row, groups.len() * LANES + i) };
+        let x = unsafe { load::<T>(row, groups.len() * LANES + i) }.scaled(Scale::ONE);
         product += x * value;
         square += x * x;
     }
@@ -307,10 +299,10 @@ unsafe fn blocks<const R: usize, const C: usize, const WIDE: bool>(
             let mut sums = [[0.0_f32; C]; R];
             for (element, values) in panel.as_chunks::<PANEL>().0.iter().enumerate() {
                 let values = &values[column % PANEL..][..C];
-                for r in 0..R {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     // SAFETY: row and element are inside `a`.
                     let x = unsafe { *a.add((row + r) * dims + element) };
-                    for (sum, &value) in sums[r].iter_mut().zip(values) {
+                    for (sum, &value) in sums.iter_mut().zip(values) {
                         *sum = add_product::<WIDE>(x, value, *sum);
                     }
                 }
