@@ -362,6 +362,21 @@ fn what_does_not_fit_is_refused_with_its_values() {
 }
 
 #[test]
+fn nothing_to_search_gives_nothing() {
+    let engine = VectorEngine::new();
+    let empty = |rows, dims| Vectors::from_bytes(&[], DataType::Float32, &[rows, dims]).unwrap();
+    let one = [1.0_f32, 2.0];
+    for metric in NUMERIC {
+        assert_eq!(engine.top_k(&Vectors::one(&one), &empty(0, 2), metric, 3).unwrap().k, 0);
+        assert_eq!(engine.multi_query_top_k(&empty(0, 2), &Vectors::one(&one), metric, 3).unwrap().k, 0);
+        let flat = engine.multi_query_top_k(&empty(5, 0), &empty(4, 0), metric, 3).unwrap();
+        assert_eq!((flat.k, &flat.indices[..3], flat.scores[14]), (3, &[0, 1, 2][..], 0.0));
+        assert_eq!(engine.top_k(&Vectors::one(&one), &Vectors::one(&one), metric, 0).unwrap().k, 0);
+        assert!(engine.batch_compute(&Vectors::one(&one), &empty(0, 2), metric).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn a_cancelled_search_says_so() {
     let cancel = std::sync::atomic::AtomicBool::new(true);
     let options = SearchOptions { filter: None, cancel: Some(&cancel) };

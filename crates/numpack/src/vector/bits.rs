@@ -1,7 +1,7 @@
 //! Scores on sets: packed bits of `uint8`, or one `bool` a byte. Whole counts, so no order matters.
 #![expect(unsafe_code, reason = "rows are read through raw pointers")]
 
-use super::exact::{AHEAD, Measure, Query, load, prefetch, versions};
+use super::exact::{Measure, Query, load, versions};
 use super::level::SimdLevel;
 use super::metric::Metric;
 use crate::core::dtype::DataType;
@@ -70,6 +70,7 @@ unsafe fn score_bits<const JACCARD: bool>(
     rows: &[u64],
     out: &mut [f64],
 ) {
+    use super::exact::{AHEAD, prefetch};
     use std::arch::x86_64::*;
     for (i, (&row, score)) in rows.iter().zip(out).enumerate() {
         if let Some(&next) = rows.get(i + AHEAD) {

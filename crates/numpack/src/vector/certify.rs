@@ -222,7 +222,7 @@ impl Bounds {
     }
 
     /// Merits between which the row's score lies.
-    fn range(&self, column: usize, length: Length, product: f32) -> Option<(f64, f64)> {
+    pub(super) fn range(&self, column: usize, length: Length, product: f32) -> Option<(f64, f64)> {
         let query = &self.queries[column];
         let Length::Scaled { exponent, norm } = length else { return None };
         let (product, error) = (f64::from(product), query.error * norm);

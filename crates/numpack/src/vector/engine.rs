@@ -247,7 +247,7 @@ impl VectorEngine {
         let mut best = TopK::new(k);
         if k > 0 {
             best.push_all(indices, scores, metric.is_similarity());
-            let rows: Vec<u64> = segment.indices.iter().map(|row| row + offset).collect();
+            let rows: Vec<u64> = segment.indices.iter().map(|row| row.saturating_add(offset)).collect();
             best.push_all(&rows, &segment.scores, metric.is_similarity());
         }
         Ok(Hits::new(vec![best.into_hits()], metric))

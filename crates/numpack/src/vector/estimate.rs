@@ -315,3 +315,88 @@ impl Worker<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vector::exact::Exact;
+    use proptest::prelude::*;
+
+    const NUMERIC: [Metric; 4] = [Metric::Dot, Metric::Cosine, Metric::L2, Metric::L2Squared];
+
+    /// Elements whose rounding is as wrong as it can be, all in one direction, beside ordinary ones.
+    fn any_element() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            4 => Just(1.0 + 0.003_906),
+            1 => Just(-1.0 - 0.003_906),
+            2 => -1.0..1.0_f32,
+            1 => (-1.0..1.0_f32, -20..20).prop_map(|(x, exponent)| x * 2_f32.powi(exponent)),
+        ]
+    }
+
+    fn any_rows(count: usize, dims: usize) -> impl Strategy<Value = Vec<f32>> {
+        let row = (proptest::collection::vec(any_element(), dims), -70..70_i32);
+        proptest::collection::vec(row, count).prop_map(|rows| {
+            rows.iter().flat_map(|(row, e)| row.iter().map(|x| x * 2_f32.powi(*e))).collect()
+        })
+    }
+
+    /// Checks the range of every pair against the exact score.
+    fn check(level: SimdLevel, metric: Metric, queries: &[f32], rows: &[f32], dims: usize) {
+        let table = Vectors::from_slice(rows, dims).unwrap().table();
+        let numbers: Vec<u64> = (0..table.rows()).collect();
+        let queries = Query::all(&Vectors::from_slice(queries, dims).unwrap());
+        let exact = Exact::new(level, metric, DataType::Float32, DataType::Float32).unwrap();
+        let estimates = Estimates::new(level, metric, &queries, DataType::Float32);
+        let mut worker = estimates.worker(dims);
+        worker.load(&table, &numbers);
+        let mut scores = vec![0.0; numbers.len()];
+        for (group, bounds) in estimates.groups.iter().zip(worker.bounds.split_off(0)) {
+            worker.multiply(&table, &numbers, group);
+            for (column, &query) in group.members.iter().enumerate() {
+                exact.score(&queries[query], &table, &numbers, &mut scores);
+                for (row, &score) in scores.iter().enumerate() {
+                    let length = match estimates.stage {
+                        Stage::Single(_) => length_of(worker.squares[row], || false),
+                        _ => worker.lengths[row],
+                    };
+                    let merit = if metric.is_similarity() { score } else { -score };
+                    let product = worker.products[row * group.columns + column];
+                    if let Some((lowest, highest)) = bounds.range(column, length, product) {
+                        let what = format!("{metric} {level}: row {row}, query {query}");
+                        assert!(lowest <= merit && merit <= highest, "{what}: {lowest} {merit} {highest}");
+                    }
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_score_lies_in_the_range_of_its_estimate(
+            (dims, queries, rows) in (1..90_usize, prop_oneof![Just(1_usize), Just(9)])
+                .prop_flat_map(|(dims, count)| (Just(dims), any_rows(count, dims), any_rows(40, dims))),
+        ) {
+            for level in SimdLevel::ALL {
+                for metric in NUMERIC {
+                    check(level, metric, &queries, &rows, dims);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn rounding_errors_that_all_add_up_stay_in_the_range() {
+        for dims in [1, 32, 300, 3000] {
+            let rows = vec![1.0 + 0.003_906_f32; dims * 3];
+            let queries = vec![1.0 + 0.003_906_f32; dims * 5];
+            for level in SimdLevel::ALL {
+                for metric in NUMERIC {
+                    check(level, metric, &queries, &rows, dims);
+                }
+            }
+        }
+    }
+}

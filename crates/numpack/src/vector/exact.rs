@@ -152,9 +152,14 @@ unsafe fn score_avx2<M: Measure>(q: &Query, base: *const u8, size: usize, rows: 
 /// Every row must be readable behind `base`.
 #[inline(always)]
 unsafe fn score_rows<M: Measure>(query: &Query, base: *const u8, size: usize, rows: &[u64], out: &mut [f64]) {
-    for (score, &row) in out.iter_mut().zip(rows) {
+    for (i, (score, &row)) in out.iter_mut().zip(rows).enumerate() {
         // SAFETY: the caller's promise.
-        *score = unsafe { M::score(base.add(row as usize * size), query) };
+        unsafe {
+            if let Some(&next) = rows.get(i + AHEAD) {
+                prefetch(base.add(next as usize * size), size);
+            }
+            *score = M::score(base.add(row as usize * size), query);
+        }
     }
 }
 
