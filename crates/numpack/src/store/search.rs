@@ -1,10 +1,10 @@
 //! Search on a stored array: the scan reads the map itself, and its answer is that of one commit.
 //!
 //! A scan during which no row was replaced is of the commit it began with. Otherwise the rows that a replace
-//! may have touched are known from the log, with their bytes: the scan keeps some hits more than asked for,
-//! drops those rows from its list, whose scores may be torn, and scores their logged bytes instead. All other
-//! rows did not change, and those that are not in the list rank behind all that are in it: with `k` of them
-//! left the answer is proven. Otherwise the search is made again, and at last under the writers' lock.
+//! may have touched are known from the log, with their bytes: they are dropped from the scan's list, as their
+//! scores may be torn, and their logged bytes are scored instead. All other rows did not change, and those that
+//! are not in the list rank behind all that are in it: with `k` of them left the answer is proven. Otherwise
+//! the search is made again with a longer list, and at last under the writers' lock.
 
 use super::core::{Core, Settled};
 use super::handle::ParallelIO;
@@ -15,7 +15,7 @@ use crate::vector::{Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, To
 
 /// Searches without a lock before writers have to wait for one.
 const TRIES: u32 = 6;
-/// Hits kept beyond those asked for, in case some were replaced meanwhile.
+/// Hits kept beyond those asked for, in case some were replaced meanwhile; none at first, then more each time.
 const SPARE: usize = 32;
 
 /// A question about an array.
@@ -68,7 +68,8 @@ impl ParallelIO {
         let question = Question { queries, k, metric, options };
         let core = self.core()?;
         for attempt in 0..TRIES {
-            if let Some(hits) = core.try_search(name, &question, SPARE << (2 * attempt))? {
+            let spare = if attempt == 0 { 0 } else { SPARE << (2 * attempt) };
+            if let Some(hits) = core.try_search(name, &question, spare)? {
                 return Ok(hits);
             }
         }

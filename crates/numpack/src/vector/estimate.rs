@@ -6,7 +6,7 @@
 
 use super::certify::{Bounds, QueryBound, Rounding};
 use super::data::{Table, Vectors};
-use super::exact::Query;
+use super::exact::{Query, are_small};
 use super::level::SimdLevel;
 use super::matrix::{BLOCK_ROWS, Matrix, Panels, length_of, scale_query};
 use super::metric::Metric;
@@ -65,9 +65,18 @@ enum Values {
 }
 
 impl Estimates {
-    pub(super) fn new(level: SimdLevel, metric: Metric, queries: &[Query], rows: DataType) -> Estimates {
+    /// For queries and rows of these dtypes.
+    pub(super) fn new(
+        level: SimdLevel,
+        metric: Metric,
+        queries: &[Query],
+        (asked, rows): (DataType, DataType),
+    ) -> Estimates {
         let dims = queries.first().map_or(0, |query| query.values.len());
-        let bounded = matches!(metric, Metric::Dot | Metric::Cosine | Metric::L2 | Metric::L2Squared)
+        // One score of 8-bit integers costs no more than its estimate.
+        let estimated = queries.len() >= GROUP_QUERIES || !are_small(asked, rows);
+        let bounded = estimated
+            && matches!(metric, Metric::Dot | Metric::Cosine | Metric::L2 | Metric::L2Squared)
             && (1..=MOST_DIMS).contains(&dims);
         let stage = if bounded { Stage::new(level, queries.len(), dims, rows) } else { Stage::Nothing };
         let (mut plain, mut known) = (Vec::new(), Vec::new());
@@ -347,7 +356,7 @@ mod tests {
         let numbers: Vec<u64> = (0..table.rows()).collect();
         let queries = Query::all(&Vectors::from_slice(queries, dims).unwrap());
         let exact = Exact::new(level, metric, DataType::Float32, DataType::Float32).unwrap();
-        let estimates = Estimates::new(level, metric, &queries, DataType::Float32);
+        let estimates = Estimates::new(level, metric, &queries, (DataType::Float32, DataType::Float32));
         let mut worker = estimates.worker(dims);
         worker.load(&table, &numbers);
         let mut scores = vec![0.0; numbers.len()];

@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "rows are read through raw pointers, and code is compiled for CPU features")]
 
 use super::bits;
+use super::bytes;
 use super::data::{Table, Vectors};
 use super::element::{Element, for_numbers};
 use super::level::SimdLevel;
@@ -74,6 +75,7 @@ impl Exact {
         metric.check(queries, rows)?;
         let score = match metric {
             Metric::Hamming | Metric::Jaccard => bits::kernel(level, metric, rows),
+            _ if are_small(queries, rows) => small(level, metric, rows),
             _ => for_numbers!(rows, T => kernel::<T>(level, metric), kernel::<f64>(level, metric)),
         };
         Ok(Exact { score })
@@ -99,6 +101,18 @@ pub(super) trait Measure {
     /// # Safety
     /// A whole row must be readable at `row`.
     unsafe fn score(row: *const u8, query: &Query) -> f64;
+}
+
+/// Whether both sides are integers of 8 bits of one type, whose scores need no floating point.
+pub(super) fn are_small(queries: DataType, rows: DataType) -> bool {
+    queries == rows && matches!(rows, DataType::Int8 | DataType::Uint8)
+}
+
+fn small(level: SimdLevel, metric: Metric, rows: DataType) -> ScoreRows {
+    match rows {
+        DataType::Int8 => bytes::kernel::<i8>(level, metric),
+        _ => bytes::kernel::<u8>(level, metric),
+    }
 }
 
 fn kernel<T: Element>(level: SimdLevel, metric: Metric) -> ScoreRows {
@@ -280,7 +294,7 @@ measures! {
 }
 
 #[inline(always)]
-fn cosine(dot: f64, row: f64, query: f64) -> f64 {
+pub(super) fn cosine(dot: f64, row: f64, query: f64) -> f64 {
     if row == 0.0 || query == 0.0 {
         return 0.0;
     }

@@ -12,6 +12,7 @@
 //!   says; integers beyond 2^53 are rounded to `float64` first.
 
 mod bits;
+mod bytes;
 mod certify;
 mod compare;
 mod data;

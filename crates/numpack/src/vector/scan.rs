@@ -44,8 +44,9 @@ impl Scan {
         rows: DataType,
     ) -> NpkResult<Scan> {
         let exact = Exact::new(level, metric, queries.dtype(), rows)?;
+        let dtypes = (queries.dtype(), rows);
         let queries = Query::all(queries);
-        let estimates = Estimates::new(level, metric, &queries, rows);
+        let estimates = Estimates::new(level, metric, &queries, dtypes);
         Ok(Scan { metric, threads, queries, exact, estimates })
     }
 
