@@ -3,6 +3,9 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
+/// Scores that are compared at a time.
+const CHUNK: usize = 32;
+
 /// A scored row. The order is that of results: the best score first, NaN behind every number, equal scores
 /// by the lower row.
 #[derive(Clone, Copy, Debug)]
@@ -77,16 +80,22 @@ impl TopK {
         }
     }
 
-    /// Pushes scored rows; rows that cannot get in cost one comparison each.
+    /// Pushes scored rows; rows that cannot get in cost part of a comparison each.
     pub(crate) fn push_all(&mut self, rows: &[u64], scores: &[f64], is_similarity: bool) {
+        let sign = if is_similarity { 1.0 } else { -1.0 };
         let mut threshold = self.threshold();
-        for (&row, &score) in rows.iter().zip(scores) {
-            let merit = if is_similarity { score } else { -score };
-            if merit < threshold || (merit.is_nan() && threshold > f64::NEG_INFINITY) {
+        for (rows, scores) in rows.chunks(CHUNK).zip(scores.chunks(CHUNK)) {
+            if scores.iter().fold(true, |below, score| below & (sign * score < threshold)) {
                 continue;
             }
-            self.push(Hit { merit, row });
-            threshold = self.threshold();
+            for (&row, &score) in rows.iter().zip(scores) {
+                let merit = sign * score;
+                if merit < threshold || (merit.is_nan() && threshold > f64::NEG_INFINITY) {
+                    continue;
+                }
+                self.push(Hit { merit, row });
+                threshold = self.threshold();
+            }
         }
     }
 
