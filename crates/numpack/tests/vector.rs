@@ -259,6 +259,14 @@ fn from_one_dimension_to_five_thousand() {
     for (dims, rows) in [(1, 900), (2, 900), (31, 300), (32, 300), (33, 300), (1000, 150), (5000, 60)] {
         adversarial("dimensions", DataType::Float32, dims, rows, |_, _, n| n.uniform());
     }
+    for dtype in [DataType::Uint8, DataType::Int8] {
+        let extreme: Vec<f64> =
+            (0..40_000 * 8).map(|i| if i / 40_000 % 3 == 0 { -1.0 } else { 0.99 }).collect();
+        for metric in NUMERIC {
+            let case = Case::new(metric, 40_000, (dtype, &extreme[..80_000]), (dtype, &extreme));
+            case.check(5, None, |_| true, "sums beyond 32 bits");
+        }
+    }
     let mut source = numbers(5);
     let values: Vec<f64> = (0..1000 * 16).map(|_| source.uniform()).collect();
     let case =

@@ -69,15 +69,19 @@ impl<T: Copy + Into<i32>> Measure for L2<T> {
 /// As many bytes as the query has must be readable at `row`.
 #[inline(always)]
 unsafe fn sum<T: Copy + Into<i32>>(row: *const u8, query: &Query, term: impl Fn(i32, i32) -> i32) -> f64 {
-    let (mut total, query) = (0_i64, &query.bytes);
-    for start in (0..query.len()).step_by(CHUNK) {
+    let query = query.bytes.as_slice();
+    let part = |start: usize, end: usize| {
         let mut sum = 0_i32;
-        for i in start..query.len().min(start + CHUNK) {
+        for i in start..end {
             // SAFETY: element `i` is inside the row and inside the query.
             let (x, y) = unsafe { (load::<T>(row, i), load::<T>(query.as_ptr(), i)) };
             sum += term(x.into(), y.into());
         }
-        total += i64::from(sum);
+        sum
+    };
+    if query.len() <= CHUNK {
+        return f64::from(part(0, query.len()));
     }
-    total as f64
+    let starts = (0..query.len()).step_by(CHUNK);
+    starts.map(|start| i64::from(part(start, query.len().min(start + CHUNK)))).sum::<i64>() as f64
 }
