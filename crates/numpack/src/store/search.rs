@@ -30,7 +30,7 @@ impl ParallelIO {
     /// The best `k` rows of a stored array of two dimensions for every query, by their scores under a metric.
     ///
     /// The rows are read from the file's map, without a copy of the array, by all threads; memory for `k`
-    /// hits a query and thread, and 64 MiB at most beside them. Deleted rows are stepped over and row numbers
+    /// hits a query and thread, and a few MiB a thread beside them. Deleted rows are stepped over and row numbers
     /// are logical ones. The answer is that of one commit, whatever writers do meanwhile. A filter costs as
     /// much as the rows that it leaves. Returns fewer than `k` hits when there are fewer rows.
     ///
