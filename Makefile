@@ -4,7 +4,7 @@
 # requirements-dev.txt or the Rust sources have changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check bench bench-python wheel sdist clean \
+.PHONY: help demo test test-rust test-python check bench bench-python bench-vector wheel sdist clean \
 	need-build need-check need-python
 
 PYTHON ?= python3
@@ -52,7 +52,10 @@ check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 
 bench: need-build ## measure the engine on this machine
-	cargo bench --locked -p numpack
+	cargo bench --locked -p numpack --bench engine
+
+bench-vector: need-build ## measure vector search on this machine
+	cargo bench --locked -p numpack --bench vector
 
 bench-python: $(PACKAGE) ## measure the Python package beside .npy, HDF5 and Zarr on this machine
 	$(IN_VENV)/python benchmarks/bench_python.py
