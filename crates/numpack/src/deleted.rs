@@ -65,7 +65,6 @@ impl DeletedRows {
         self.chunks.is_empty()
     }
 
-    #[cfg(test)]
     /// Whether physical row `row` is deleted.
     pub(crate) fn contains(&self, row: u64) -> bool {
         let (chunk, offset) = split(row);
@@ -104,7 +103,6 @@ impl DeletedRows {
         deleted
     }
 
-    #[cfg(test)]
     /// The number of live rows before physical row `row`, which is the logical number of `row` if
     /// it is live.
     pub(crate) fn live_before(&self, row: u64) -> u64 {
@@ -296,7 +294,6 @@ static NO_DELETIONS: Bits = {
 };
 
 impl Bits {
-    #[cfg(test)]
     /// Whether the row at `offset` is deleted.
     fn contains(&self, offset: usize) -> bool {
         self.words[offset / WORD_ROWS] >> (offset % WORD_ROWS) & 1 == 1
@@ -440,7 +437,6 @@ impl LiveCounts {
         }
     }
 
-    #[cfg(test)]
     /// The live rows in the chunks before `chunk`.
     fn before(&self, chunk: usize) -> u64 {
         let mut node = chunk;

@@ -35,6 +35,7 @@ mod rows;
 pub mod storage;
 mod store;
 mod stream;
+pub mod vector;
 mod view;
 
 pub use ndarray;
