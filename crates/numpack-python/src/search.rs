@@ -140,8 +140,9 @@ impl NumPack {
         let (input, rows) = (Input::new(queries, Some(stored.dtype))?, Where::new(r#where)?);
         let vectors = input.vectors()?;
         let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
+        let filter = rows.filter();
         let hits = run(py, work, |cancel| {
-            let options = SearchOptions { filter: rows.filter(), cancel: Some(cancel) };
+            let options = SearchOptions { filter, cancel: Some(cancel) };
             open.store.search(&array_name, &vectors, k, metric, &options)
         })?;
         let shape = (vectors.rows(), hits.k);
