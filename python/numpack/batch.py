@@ -192,6 +192,12 @@ class BatchModeContext:
         else:
             self._known(source).clone(source, target)
 
+    def search(self, name: str, queries: Any, k: int, metric: str, where: Any) -> Tuple[np.ndarray, np.ndarray]:
+        """As `NumPack.search`: on the stored array, after a commit of what is marked under its name."""
+        if name in self._marked:
+            self.flush()
+        return self._known(name).search(name, queries, k, metric, where)
+
     def rename(self, old: str, new: str, overwrite: bool = False) -> None:
         """Moves the object in memory, or renames the stored array."""
         if old == new:

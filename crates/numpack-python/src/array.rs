@@ -1,5 +1,6 @@
 //! Arrays on their way into the store: dtype, shape and C-contiguous little-endian bytes.
 
+use numpack::vector::Vectors;
 use numpack::{DataType, RawArray};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
@@ -7,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::errors::raise;
 use crate::memory::{bytes_of, descr};
 
 /// One array as the store takes it, with the Python object that owns its bytes.
@@ -48,6 +50,20 @@ impl<'py> Input<'py> {
     /// Number of dimensions.
     pub(crate) fn ndim(&self) -> usize {
         self.shape.len()
+    }
+
+    /// The dimensions.
+    pub(crate) fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// As vectors: one, or several as the rows of a matrix.
+    ///
+    /// # Errors
+    /// `ValueError` for another number of dimensions.
+    pub(crate) fn vectors(&self) -> PyResult<Vectors<'_>> {
+        let shape: Vec<usize> = self.shape.iter().map(|&dim| dim as usize).collect();
+        Vectors::from_bytes(bytes_of(&self.array), self.dtype, &shape).map_err(raise)
     }
 
     /// As the engine wants it.

@@ -12,7 +12,9 @@ mod mapping;
 mod memory;
 mod operators;
 mod pack;
+mod search;
 mod stream;
+mod vector;
 mod verbs;
 mod writable;
 
@@ -27,6 +29,8 @@ mod _numpack {
     use crate::pack::NumPack;
     #[pymodule_export]
     use crate::stream::StreamLoader;
+    #[pymodule_export]
+    use crate::vector::VectorEngine;
     #[pymodule_export]
     use crate::writable::WritableArray;
 
