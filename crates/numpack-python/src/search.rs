@@ -131,7 +131,7 @@ impl NumPack {
         metric: std::borrow::Cow<'_, str>,
         r#where: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             let args = (&*array_name, queries, k, &*metric, r#where);
             return batch.call_method1(intern!(py, "search"), args)?.extract();
         }
