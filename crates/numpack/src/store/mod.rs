@@ -15,6 +15,7 @@ mod recover;
 mod rename;
 mod replace;
 mod save;
+mod sound;
 mod sync;
 mod typed;
 mod verify;
