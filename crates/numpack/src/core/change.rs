@@ -5,11 +5,12 @@
 //! replace of a few rows gives the checksum of a whole file from the old and the new bytes of those rows.
 #![expect(unsafe_code, reason = "reads mapped bytes through pointers and uses instructions of the processor")]
 
+use std::mem::MaybeUninit;
+use std::slice;
+
 use super::checksum::{INVERT, crc32c, shift};
 
-/// From this many bytes on, summing a copy by many bytes at once is faster than by words in place.
-const LONG: usize = 512;
-/// Bytes of such a copy, which stays in the first-level cache.
+/// Bytes that are copied before they are summed, so few that they stay in the first-level cache.
 const BLOCK: usize = 4096;
 
 /// By what a file's checksum changes when `new` is stored over the bytes at `old`, with `after` bytes
@@ -22,7 +23,7 @@ pub(crate) unsafe fn change(old: *const u8, new: &[u8], after: u64) -> u32 {
     if is_x86_feature_detected!("pclmulqdq") && is_x86_feature_detected!("sse4.2") {
         // SAFETY: the processor has the instructions; the rest is the caller's promise.
         return unsafe {
-            let register = if new.len() < LONG { x86::by_words(old, new) } else { by_blocks(old, new) };
+            let register = if new.len() < x86::LONG { x86::by_words(old, new) } else { by_blocks(old, new) };
             x86::shift(register, after)
         };
     }
@@ -35,14 +36,17 @@ pub(crate) unsafe fn change(old: *const u8, new: &[u8], after: u64) -> u32 {
 /// # Safety
 /// As for [`change`].
 unsafe fn by_blocks(old: *const u8, new: &[u8]) -> u32 {
-    let mut block = [0; BLOCK];
+    // Zeros would take as long as the difference does.
+    let mut block = [MaybeUninit::<u8>::uninit(); BLOCK];
     let mut register = 0;
     for (i, new) in new.chunks(BLOCK).enumerate() {
         for (j, (to, new)) in block.iter_mut().zip(new).enumerate() {
             // SAFETY: byte `i * BLOCK + j` is one of those that the caller promised.
-            *to = new ^ unsafe { old.add(i * BLOCK + j).read() };
+            to.write(new ^ unsafe { old.add(i * BLOCK + j).read() });
         }
-        register = crc32c(register ^ INVERT, &block[..new.len()]) ^ INVERT;
+        // SAFETY: the loop has just written so many bytes of the block.
+        let block = unsafe { slice::from_raw_parts(block.as_ptr().cast::<u8>(), new.len()) };
+        register = crc32c(register ^ INVERT, block) ^ INVERT;
     }
     register
 }
@@ -55,6 +59,8 @@ mod x86 {
 
     use crate::core::checksum::{SHIFTS, multiply};
 
+    /// From this many bytes on, summing a copy by many bytes at once is faster than by words in place.
+    pub(super) const LONG: usize = 512;
     /// Powers of x by the base-256 digits of a number of bytes, the lowest digit first: `x^(8 * k * 256^d - 33)`.
     /// Reducing a product with the CRC instruction gives `x^33` too much.
     static POWERS: [[u32; 256]; 8] = powers();
@@ -85,19 +91,27 @@ mod x86 {
         register
     }
 
-    /// As [`crate::core::checksum::shift`], with one multiplication for eight bits of the number.
+    /// As [`crate::core::checksum::shift`], with one multiplication for eight bits of the number. The power is
+    /// made first: a processor does that while it still waits for the register.
     #[target_feature(enable = "sse4.2,pclmulqdq")]
-    pub(super) fn shift(mut register: u32, mut bytes: u64) -> u32 {
-        for powers in &POWERS {
-            if bytes == 0 {
+    pub(super) fn shift(register: u32, bytes: u64) -> u32 {
+        let mut power = POWERS[0][(bytes & 0xff) as usize];
+        let mut rest = bytes >> 8;
+        for powers in &POWERS[1..] {
+            if rest == 0 {
                 break;
             }
-            let power = _mm_cvtsi32_si128(powers[(bytes & 0xff) as usize] as i32);
-            let product = _mm_clmulepi64_si128(_mm_cvtsi32_si128(register as i32), power, 0);
-            register = _mm_crc32_u64(0, _mm_cvtsi128_si64(product) as u64) as u32;
-            bytes >>= 8;
+            power = product(power, powers[(rest & 0xff) as usize]);
+            rest >>= 8;
         }
-        register
+        product(register, power)
+    }
+
+    /// Product of two polynomials modulo the checksum's, times `x^33`.
+    #[target_feature(enable = "sse4.2,pclmulqdq")]
+    fn product(a: u32, b: u32) -> u32 {
+        let product = _mm_clmulepi64_si128(_mm_cvtsi32_si128(a as i32), _mm_cvtsi32_si128(b as i32), 0);
+        _mm_crc32_u64(0, _mm_cvtsi128_si64(product) as u64) as u32
     }
 
     const fn powers() -> [[u32; 256]; 8] {
