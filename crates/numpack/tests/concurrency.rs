@@ -143,18 +143,23 @@ fn verify_beside_replaces_finds_nothing() {
     let dir = scratch();
     let store = ParallelIO::new(dir.path().join("store")).unwrap();
     store.save_slice("a", &[0_u64; 40_000], &[20_000, 2]).unwrap();
-    let writing = AtomicBool::new(true);
+    let writing = AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(|| {
             for i in 0_i64.. {
                 let rows: Vec<i64> = (0..200).map(|row| (row * 7919 + i * 31) % 20_000).collect();
                 store.replace_slice("a", &[i as u64; 400], &rows).unwrap();
-                if !writing.load(Ordering::Relaxed) {
+                if i == 0 {
+                    writing.store(true, Ordering::Relaxed);
+                } else if !writing.load(Ordering::Relaxed) {
                     break;
                 }
             }
         });
-        let reports: Vec<_> = (0..20).map(|_| store.verify()).collect();
+        while !writing.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        let reports: Vec<_> = (0..30).map(|_| store.verify()).collect();
         writing.store(false, Ordering::Relaxed);
         assert!(reports.into_iter().all(|report| report.unwrap().findings.is_empty()));
     });
