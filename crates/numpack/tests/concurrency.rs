@@ -149,6 +149,8 @@ fn verify_beside_replaces_finds_nothing() {
             for i in 0_i64.. {
                 let rows: Vec<i64> = (0..200).map(|row| (row * 7919 + i * 31) % 20_000).collect();
                 store.replace_slice("a", &[i as u64; 400], &rows).unwrap();
+                // A look reads the whole log, which would soon be long.
+                thread::sleep(Duration::from_micros(500));
                 if i == 0 {
                     writing.store(true, Ordering::Relaxed);
                 } else if !writing.load(Ordering::Relaxed) {
