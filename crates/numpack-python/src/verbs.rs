@@ -181,7 +181,7 @@ impl NumPack {
             let rows = Rows::new(indexes, || rows_of(&open.store, &name))?;
             let one = rows.as_slice().len() == 1;
             let single = one && input.ndim() + 1 == shape_of(&open.store, &name)?.len();
-            parts.push((name, if single { input.into_one_row() } else { input }, rows));
+            parts.push((name, if single { input.into_one_row() } else { input }.into_copied(), rows));
         }
         let raw: Vec<RawRows<'_>> = parts
             .iter()

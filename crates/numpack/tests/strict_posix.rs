@@ -45,6 +45,22 @@ fn scenes() -> Vec<(&'static str, Vec<Step>)> {
         ("replace several", vec![Step::Replace(vec![("a".into(), vec![0, 4]), ("c".into(), vec![3])])]),
         ("save, then replace", vec![save("new", 6), replace("new", &[1])]),
         ("append, then replace", vec![append("a", 6), replace("a", &[1])]),
+        ("replace, then append", vec![replace("a", &[1]), append("a", 6)]),
+        ("replace what was replaced", vec![save("new", 7), replace("new", &[2, 3]), replace("new", &[3, 4])]),
+        ("replace a row twice", vec![save("new", 5), replace("new", &[3, 1, 3]), append("new", 3)]),
+        ("replace in no order", vec![append("c", 5), replace("c", &[-1, 3, 0, 5, 4])]),
+        (
+            "append, replace, append",
+            vec![append("b", 4), replace("b", &[5, 1]), append("b", 3), replace("b", &[-1])],
+        ),
+        ("replace in new ones", {
+            let both = vec![("n".into(), vec![1, 2]), ("c".into(), vec![0, -1]), ("m".into(), vec![4])];
+            vec![Step::Save(several(&[("n", 4), ("m", 5)])), append("c", 3), Step::Replace(both)]
+        }),
+        (
+            "clone replaced",
+            vec![save("new", 5), replace("new", &[1]), Step::Clone("new".into(), "copy".into())],
+        ),
         ("drop rows", vec![drop_rows("a", &[0, 3, -1]), drop_rows("a", &[1])]),
         ("compact", vec![drop_rows("a", &[0, 3]), Step::Compact("a".into()), append("a", 2)]),
         ("compact replaced", vec![drop_rows("b", &[0]), replace("b", &[1]), Step::Compact("b".into())]),

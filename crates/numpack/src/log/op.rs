@@ -72,6 +72,7 @@ pub(crate) enum Op {
         generation: u64,
         redo_offset: u64,
         row_bytes: u64,
+        checksum: Option<u32>,
         runs: Vec<Run>,
     },
     Delete {
@@ -131,8 +132,9 @@ impl Op {
                 out.u64(*rows);
                 out.checksum(*checksum);
             }
-            Op::Replace { id, generation, redo_offset, row_bytes, runs } => {
+            Op::Replace { id, generation, redo_offset, row_bytes, checksum, runs } => {
                 [*id, *generation, *redo_offset, *row_bytes].into_iter().for_each(|v| out.u64(v));
+                out.checksum(*checksum);
                 out.runs(runs);
             }
             Op::Delete { id, runs } => {
@@ -162,6 +164,7 @@ impl Op {
                 generation: body.u64()?,
                 redo_offset: body.u64()?,
                 row_bytes: body.u64()?,
+                checksum: body.checksum()?,
                 runs: body.runs()?,
             },
             5 => Op::Delete { id: body.u64()?, runs: body.runs()? },

@@ -55,6 +55,7 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
     let data = bytes_of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     let live = bytes_of(&[10.0, 20.0, 7.0, 8.0]);
     let redo = bytes_of(&[50.0, 60.0, 10.0, 20.0]);
+    let replaced = crc32c(0, &bytes_of(&[10.0, 20.0, 3.0, 4.0, 50.0, 60.0, 7.0, 8.0]));
     let array = Put {
         id: 0,
         generation: 1,
@@ -74,13 +75,15 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
         ..array.clone()
     };
     let runs = vec![Run { start: 2, len: 1 }, Run { start: 0, len: 1 }];
+    let checksum = Some(replaced);
+    let replace = Op::Replace { id: 0, generation: 1, redo_offset: 0, row_bytes: 8, checksum, runs };
     let compact = Op::Compact { id: 0, generation: 5, rows: 2, checksum: Some(crc32c(0, &live)) };
     let plain = |op| (vec![op], Vec::new());
     vec![
         plain(Op::Snapshot { next_id: 0, spare: None, arrays: Vec::new() }),
         plain(Op::Put(array)),
         plain(Op::Append { id: 0, rows: 1, checksum: Some(crc32c(0, &data)) }),
-        (vec![Op::Replace { id: 0, generation: 1, redo_offset: 0, row_bytes: 8, runs }], redo),
+        (vec![replace], redo),
         plain(Op::Delete { id: 0, runs: vec![Run { start: 1, len: 2 }] }),
         plain(compact),
         (vec![Op::Put(Put { id: 1, ..scalar }), Op::Remove { id: 0 }], Vec::new()),

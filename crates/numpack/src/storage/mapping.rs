@@ -22,6 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use memmap2::MmapRaw;
 
 use super::parts::{PIECE, sealed};
+use crate::core::change::change;
 use crate::core::checksum::crc32c;
 
 /// Stores of at least this many bytes go past the caches: the file's pages are not read again soon, and a
@@ -149,6 +150,18 @@ impl Mapping {
         }
         end_of_stream();
         Ok(crc)
+    }
+
+    /// By what the checksum of the first `len` bytes changes when `bytes` are stored at `offset`.
+    ///
+    /// # Panics
+    /// When the range leaves those bytes.
+    pub(crate) fn change(&self, offset: u64, bytes: &[u8], len: u64) -> u32 {
+        let old = self.checked(offset, bytes.len());
+        let after = len.checked_sub(offset + bytes.len() as u64);
+        let Some(after) = after else { panic!("{} bytes at {offset} leave {len}", bytes.len()) };
+        // SAFETY: `checked` proved the range to be confirmed; who may change it is argued in the module header.
+        unsafe { change(old, bytes, after) }
     }
 
     /// The atomic word at byte `offset`.

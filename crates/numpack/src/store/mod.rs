@@ -16,6 +16,7 @@ mod rename;
 mod replace;
 mod save;
 mod search;
+mod sound;
 mod sync;
 mod typed;
 mod verify;

@@ -140,8 +140,7 @@ impl Run {
 
     /// Whether `got` is the state after some call within the bounds.
     fn holds(&self, got: &Contents, Bounds { least, most }: Bounds) -> bool {
-        let durable = &self.models[least];
-        (least..=most).any(|k| self.models[k].matches(got, &Span { durable, later: &self.models[k..=most] }))
+        (least..=most).any(|k| self.models[k].matches(got, &Span(&self.models[k..=most])))
     }
 
     /// Whether rows of the array were replaced by a call that may be lost: the file may then have some of them.

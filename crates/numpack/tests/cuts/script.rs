@@ -33,8 +33,6 @@ struct Array {
     file: usize,
     next: u64,
     rows: Vec<(u64, Vec<f32>)>,
-    /// Whether rows of the file were replaced in place, which ends its checksum.
-    changed: bool,
 }
 
 /// The store after some calls.
@@ -138,7 +136,6 @@ impl Model {
 
     fn replace(&mut self, name: &str, at: &[i64], call: usize) {
         let array = self.arrays.get_mut(name).unwrap();
-        array.changed = true;
         for (r, &at) in at.iter().enumerate() {
             let at = array.position(at);
             array.rows[at].1 = row(call, r);
@@ -154,7 +151,7 @@ impl Model {
         self.files += 1;
         let next = rows.len() as u64;
         let rows = (0..).zip(rows).collect();
-        self.arrays.insert(name.into(), Array { file: self.files, next, rows, changed: false });
+        self.arrays.insert(name.into(), Array { file: self.files, next, rows });
     }
 
     /// The names there are and their rows, for choosing what to do next.
@@ -188,25 +185,18 @@ impl Model {
     }
 }
 
-/// The states between the last one that is durable and the last one that may be, around the one that is looked at.
-pub(crate) struct Span<'a> {
-    pub(crate) durable: &'a Model,
-    /// The state itself, and what came after it.
-    pub(crate) later: &'a [Model],
-}
+/// A state that a cut may leave, and those that came after it.
+pub(crate) struct Span<'a>(pub(crate) &'a [Model]);
 
 impl Span<'_> {
     /// Whether a row may hold `found` instead of what the state says, as design.md allows.
     fn may_hold(&self, array: &Array, id: u64, row: &[f32], found: &[f32]) -> bool {
         let place = (array.file, id);
         // A replace that counts is done again from the log; one that does not may be in the file.
-        let torn = self.later[1..].iter().any(|model| model.replaced.contains(&place));
-        let held: Vec<_> = self.later.iter().filter_map(|model| model.row_at(place)).collect();
-        // Without a checksum, nobody can tell that the disk lost rows.
-        let lost = array.changed && self.durable.row_at(place).is_none();
-        found.iter().zip(row).enumerate().all(|(i, (found, value))| {
-            found == value || torn && held.iter().any(|row| row[i] == *found) || lost && *found == 0.0
-        })
+        let torn = self.0[1..].iter().any(|model| model.replaced.contains(&place));
+        let held: Vec<_> = self.0.iter().filter_map(|model| model.row_at(place)).collect();
+        let mut values = found.iter().zip(row).enumerate();
+        values.all(|(i, (found, value))| found == value || torn && held.iter().any(|row| row[i] == *found))
     }
 }
 
