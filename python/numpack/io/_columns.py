@@ -78,7 +78,7 @@ def stacked(columns: Columns, parts: Iterable[np.ndarray]) -> np.ndarray:
         return np.ascontiguousarray(cells[0], common)
     result = np.empty((len(cells[0]), len(cells)), common)
     for at, (name, part) in enumerate(zip(columns.names, cells)):
-        if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and common.kind == "f" and part.size:
+        if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and common.kind in "fc" and part.size:
             if int(part.max()) > _EXACT or int(part.min()) < -_EXACT:
                 raise TypeError(
                     f"column {name!r} ({part.dtype}) has integers that {common} cannot hold exactly: "
@@ -101,8 +101,9 @@ def split(columns: Columns, block: np.ndarray) -> List[np.ndarray]:
 
 
 def _narrowed(name: str, part: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    real = part.real if dtype.kind != "c" else part
     with np.errstate(invalid="ignore", over="ignore"):
-        own = part.astype(dtype)
+        own = real.astype(dtype)
         same = (own.astype(part.dtype) == part) | ((part != part) & (dtype.kind in "fc"))
     if not same.all():
         value = part[~same][0]

@@ -106,7 +106,13 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
         else:
             with NumPack(target, mode="r+") as store:
                 _fill(store, sources, block, meter, options.drop_if_exists)
-    return NumPack(path).open() if options.return_npk_obj else None
+    return _opened(path) if options.return_npk_obj else None
+
+
+def _opened(path: PathLike) -> NumPack:
+    store = NumPack(path)
+    store.open()
+    return store
 
 
 def _check(sources: Sequence[Source]) -> None:

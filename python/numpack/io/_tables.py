@@ -95,7 +95,7 @@ def _numbers(pa: Any, name: str, cells: Any, nulls: _Nulls) -> np.ndarray:
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
     if cells.null_count and nulls.value is not None:
-        cells = cells.fill_null(pa.scalar(nulls.value, cells.type))
+        cells = _filled(pa, name, cells, nulls.value)
     if cells.null_count and not pa.types.is_floating(cells.type):
         if not nulls.in_integers:
             raise TypeError(
@@ -103,7 +103,19 @@ def _numbers(pa: Any, name: str, cells: Any, nulls: _Nulls) -> np.ndarray:
                 "pass fill_null=, or dtype='float64' for NaN"
             )
         cells = cells.cast(pa.float64(), safe=False)
+    if cells.null_count:
+        cells = _filled(pa, name, cells, np.nan)
     return np.asarray(cells.to_numpy(zero_copy_only=False))
+
+
+def _filled(pa: Any, name: str, cells: Any, value: float) -> Any:
+    """The cells with a value for every null. Raises TypeError for a value that their type does not have."""
+    given = np.array([value])
+    with np.errstate(invalid="ignore", over="ignore"):
+        own = given.astype(cells.type.to_pandas_dtype())
+    if own[0] != value and (value == value or own.dtype.kind != "f"):
+        raise TypeError(f"column {name!r} ({cells.type}) cannot hold fill_null={value}")
+    return cells.fill_null(pa.array(own)[0])
 
 
 def _list_source(

@@ -157,7 +157,7 @@ def iter_safetensors(input_path: PathLike, *, bfloat16: Bfloat16 = None) -> Iter
     with open(input_path, "rb", buffering=0) as file:
         for name, entry in header["tensors"].items():
             source = _source(file, name, entry, start, bfloat16)
-            blocks = list(source.blocks(max(1, source.nbytes or 0)))
+            blocks = list(source.blocks(max(1, 2 * (source.nbytes or 0))))
             yield name, blocks[0] if blocks else np.empty(entry["shape"], source.dtype)
 
 
