@@ -183,7 +183,7 @@ def big(npk, access):
 def test_a_connection_that_stays_cut(tmp_path, old, server, access, big):
     cutter = Cutter(server, 4_000_000)
     with pytest.raises(OSError, match="s3://data/big.npy"):
-        from_s3("s3://data/big.npy", old, "fresh", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"})
+        from_s3("s3://data/big.npy", old, array_name="fresh", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"})
     cutter.close()
     assert cutter.cuts > 0
     assert names(old) == ["a", "old"]

@@ -56,6 +56,9 @@ class Options:
     progress: Progress = None
     return_npk_obj: bool = False
 
+    def __post_init__(self) -> None:
+        self.block_size()
+
     def block_size(self) -> int:
         """Bytes of a block: a quarter of the chunk, which leaves room for what is made of it."""
         return block_size(self.chunk_size)
