@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 
+from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 from numpack.io import from_csv, from_txt, to_csv, to_txt
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 
+from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 from numpack.io import from_hdf5, to_hdf5
 
 h5py = pytest.importorskip("h5py")

@@ -5,10 +5,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 from hypothesis import given
 from hypothesis import strategies as st
 
+from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 from numpack.io import from_npy, to_npy
 
 
@@ -103,7 +103,13 @@ def test_one_array_in_npy(tmp_path, npk):
 
 @pytest.mark.parametrize(
     "array",
-    [np.array(["a"]), np.array([object()]), np.zeros(2, "M8[s]"), np.zeros(2, [("a", "f4")]), np.zeros(2, "longdouble")],
+    [
+        np.array(["a"]),
+        np.array([object()]),
+        np.zeros(2, "M8[s]"),
+        np.zeros(2, [("a", "f4")]),
+        np.zeros(2, "longdouble"),
+    ],
     ids=["text", "object", "time", "fields", "longdouble"],
 )
 def test_dtypes_that_do_not_fit(tmp_path, npk, array):

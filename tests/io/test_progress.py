@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from io_arrays import save
 
 import numpack.io
+from io_arrays import save
 from numpack.io import (
     DEFAULT_BATCH_ROWS,
     DEFAULT_CHUNK_SIZE,

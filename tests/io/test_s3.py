@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-from io_arrays import assert_same, load, names, sample, save
 
+from io_arrays import assert_same, load, names, sample, save
 from numpack.io import from_s3, to_s3
 
 pytest.importorskip("obstore")
@@ -83,8 +83,13 @@ def test_many_parts_and_options(tmp_path, npk, access):
     save(npk, a=array, other=np.arange(3))
     to_s3(npk, "s3://data/object", "npy", "a", **access)
     store = from_s3(
-        "s3://data/object", tmp_path / "b.npk", "npy", "c", format_options={"chunk_size": 1 << 20},
-        return_npk_obj=True, **access,
+        "s3://data/object",
+        tmp_path / "b.npk",
+        "npy",
+        "c",
+        format_options={"chunk_size": 1 << 20},
+        return_npk_obj=True,
+        **access,
     )
     assert_same(store.load("c"), array)
     store.close()
@@ -183,7 +188,9 @@ def big(npk, access):
 def test_a_connection_that_stays_cut(tmp_path, old, server, access, big):
     cutter = Cutter(server, 4_000_000)
     with pytest.raises(OSError, match="s3://data/big.npy"):
-        from_s3("s3://data/big.npy", old, array_name="fresh", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"})
+        from_s3(
+            "s3://data/big.npy", old, array_name="fresh", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"}
+        )
     cutter.close()
     assert cutter.cuts > 0
     assert names(old) == ["a", "old"]

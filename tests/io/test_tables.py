@@ -1,31 +1,25 @@
-"""Parquet, Feather, Arrow and pandas: columns with names and dtypes, nulls, lists, round trips."""
+"""Parquet and Feather: columns with names and dtypes, nulls, lists, round trips."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from io_arrays import REALS, any_array, assert_same, load, names, sample, save
 
+from io_arrays import REALS, any_array, assert_same, load, names, sample, save
 from numpack import NumPack
 from numpack.io import (
-    from_dataframe,
     from_feather,
     from_feather_file,
     from_parquet,
     from_parquet_file,
-    from_parquet_table,
-    from_table,
-    to_dataframe,
     to_feather,
     to_feather_file,
     to_parquet,
     to_parquet_file,
-    to_parquet_table,
     to_table,
 )
 
 pa = pytest.importorskip("pyarrow")
-pd = pytest.importorskip("pandas")
 pq = pytest.importorskip("pyarrow.parquet")
 feather = pytest.importorskip("pyarrow.feather")
 
@@ -192,7 +186,9 @@ def test_lists_of_one_length(tmp_path, npk, kind, make):
     array = sample("float32", (20, 3))
     column = pa.array(list(array), make(pa.float32()))
     read_file, write_file = FORMATS[kind]
-    read_file(write(pa.table({"embedding": column, "k": range(20)}), tmp_path / f"a.{kind}"), npk, columns=["embedding"])
+    read_file(
+        write(pa.table({"embedding": column, "k": range(20)}), tmp_path / f"a.{kind}"), npk, columns=["embedding"]
+    )
     np.testing.assert_array_equal(load(npk, "a"), array)
     write_file(npk, tmp_path / f"b.{kind}")
     back = read(tmp_path / f"b.{kind}")
@@ -221,35 +217,6 @@ def test_arrays_that_are_no_table(tmp_path, npk, kind, array):
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_columns_are_forgotten_with_their_array(tmp_path, npk):
-    from_table(pa.table({"a": [1], "b": [2]}), npk)
-    assert to_table(npk).schema.names == ["a", "b"]
-    save(npk, data=np.zeros((2, 3)))
-    assert to_table(npk).schema.names == ["col0", "col1", "col2"]
-    from_table(pa.table({"a": [1], "b": [2]}), npk)
-    from_dataframe(pd.DataFrame([[1, 2]], columns=["c", "d"]), npk)
-    assert to_table(npk).schema.names == ["c", "d"]
-    assert names(npk) == [".numpack/columns/data", "data"]
-
-
-def test_tables_in_memory(npk):
-    table = pa.table({"a": pa.chunked_array([[1, 2], [3]]), "b": [4, 5, 6]})
-    store = from_table(table, npk, return_npk_obj=True)
-    assert_same(store.load("data"), np.array([[1, 4], [2, 5], [3, 6]]))
-    store.close()
-    assert to_table(npk).equals(table.combine_chunks())
-    from_parquet_table(table.to_batches()[0], npk, "batch", columns=["b"])
-    assert to_parquet_table(npk, "batch").to_pydict() == {"b": [4, 5]}
-    with pytest.raises(TypeError, match="must be a pyarrow.Table"):
-        from_table({"a": [1]}, npk)
-    with pytest.raises(ValueError, match="no columns"):
-        from_table(pa.table({}), npk)
-    with pytest.raises(ValueError, match="there are 2"):
-        to_table(npk)
-    with pytest.raises(ValueError, match="1 column names for 2"):
-        to_table(npk, "data", columns=["x"])
-
-
 def test_other_names_of_the_same(tmp_path, npk):
     assert (from_parquet_file, to_parquet_file) == (from_parquet, to_parquet)
     assert (from_feather_file, to_feather_file) == (from_feather, to_feather)
@@ -272,50 +239,6 @@ def test_files_that_are_something_else(tmp_path, old, kind):
     assert names(old) == ["old"]
 
 
-def test_frames(npk):
-    frame = pd.DataFrame({"i": [1, 2, 3], "f": [0.5, np.nan, 2.0], "b": [True, False, True]}, index=[5, 7, 9])
-    store = from_dataframe(frame, npk, return_npk_obj=True)
-    assert store.get_shape("data") == (3, 3)
-    store.close()
-    pd.testing.assert_frame_equal(to_dataframe(npk), frame.reset_index(drop=True))
-    from_dataframe(frame, npk, "some", columns=["b", "i"])
-    pd.testing.assert_frame_equal(to_dataframe(npk, "some"), frame[["b", "i"]].reset_index(drop=True))
-    save(npk, plain=np.arange(3), cube=np.zeros((1, 1, 1)))
-    pd.testing.assert_frame_equal(to_dataframe(npk, "plain"), pd.DataFrame({"plain": np.arange(3)}))
-    assert list(to_dataframe(npk, "plain", columns=["x"]).columns) == ["x"]
-    with pytest.raises(TypeError, match="has shape"):
-        to_dataframe(npk, "cube")
-
-
-def test_frames_with_complex_and_doubled_names(npk):
-    frame = pd.DataFrame(np.array([[1 + 2j, 3], [4, 5]]), columns=["a", "a"])
-    from_dataframe(frame, npk)
-    pd.testing.assert_frame_equal(to_dataframe(npk), frame)
-    mixed = pd.concat([frame, pd.DataFrame({3: [1, 2]})], axis=1)
-    from_dataframe(mixed, npk)
-    back = to_dataframe(npk)
-    assert list(back.columns) == ["a", "a", "3"] and back.dtypes.iloc[2] == np.int64
-
-
-def test_frames_with_missing_values(npk):
-    frame = pd.DataFrame({"i": pd.array([1, None], "Int32"), "f": pd.array([0.5, None], "Float64")})
-    with pytest.raises(TypeError, match="column 'i' .* has 1 missing"):
-        from_dataframe(frame, npk)
-    from_dataframe(frame, npk, fill_null=7)
-    assert_same(load(npk, "data"), np.array([[1, 0.5], [7, 7]]))
-    from_dataframe(frame, npk, dtype="float32")
-    assert_same(load(npk, "data"), np.array([[1, 0.5], [np.nan, np.nan]], "f4"))
-    from_dataframe(pd.DataFrame({"c": pd.Categorical([3, 1, 3])}), npk)
-    assert_same(load(npk, "data"), np.array([[3], [1], [3]]))
-
-
-@pytest.mark.parametrize("column", [["a"], pd.to_datetime(["2020-01-01"]), pd.Categorical(["a"]), [object()]])
-def test_frames_that_hold_no_numbers(npk, column):
-    with pytest.raises(TypeError, match="column 'wrong' holds"):
-        from_dataframe(pd.DataFrame({"wrong": column}), npk)
-    assert not npk.exists()
-
-
 @given(array=any_array(REALS, 1, 3, 1), chunk=st.integers(1, 300), name=st.sampled_from(list(FORMATS)))
 def test_round_trip(tmp_path_factory, array, chunk, name):
     folder = tmp_path_factory.mktemp("tables")
@@ -324,14 +247,3 @@ def test_round_trip(tmp_path_factory, array, chunk, name):
     write_file(folder / "a.npk", folder / "x", chunk_size=chunk)
     read_file(folder / "x", folder / "b.npk", chunk_size=chunk)
     assert_same(load(folder / "b.npk", "x"), array)
-
-
-@given(array=any_array(REALS, 1, 3, 1))
-def test_round_trip_in_memory(tmp_path_factory, array):
-    folder = tmp_path_factory.mktemp("memory")
-    save(folder / "a.npk", x=array)
-    from_table(to_table(folder / "a.npk"), folder / "b.npk")
-    assert_same(load(folder / "b.npk", "data"), array)
-    if array.ndim < 3:
-        from_dataframe(to_dataframe(folder / "a.npk"), folder / "c.npk")
-        assert_same(load(folder / "c.npk", "data"), array.reshape(len(array), -1))

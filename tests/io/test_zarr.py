@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 
+from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 from numpack.io import from_zarr, to_zarr
 
 zarr = pytest.importorskip("zarr")
@@ -34,7 +34,12 @@ def test_codecs_of_format_2(tmp_path, npk, codec, order):
     array = sample("float32", (50, 6))
     root = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
     made = root.create_array(
-        "x", shape=array.shape, chunks=(7, 4), dtype=">f4", order=order, compressors=codec,
+        "x",
+        shape=array.shape,
+        chunks=(7, 4),
+        dtype=">f4",
+        order=order,
+        compressors=codec,
         filters=[numcodecs.Delta("<f4")] if codec is None and order == "C" else None,
     )
     array = np.arange(300, dtype="f4").reshape(50, 6) if made.filters else array

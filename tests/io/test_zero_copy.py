@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from io_arrays import assert_same, save
 
+from io_arrays import assert_same, save
 from numpack import NumPack
 from numpack.io import (
     DLPackBuffer,

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 #: Arrays whose names begin so are bookkeeping; no export shows them.
 HIDDEN = ".numpack/"
 
+# Rows are turned into columns and back in panels of this many bytes, which stay in the processor's cache.
+_PANEL = 1 << 18
 # Integers up to this size have a float64 of their own.
 _EXACT = 1 << 53
 
@@ -77,27 +79,36 @@ def stacked(columns: Columns, parts: Iterable[np.ndarray]) -> np.ndarray:
     if columns.ndim != 2:
         return np.ascontiguousarray(cells[0], common)
     result = np.empty((len(cells[0]), len(cells)), common)
-    for at, (name, part) in enumerate(zip(columns.names, cells)):
+    for name, part in zip(columns.names, cells):
         if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and common.kind in "fc" and part.size:
             if int(part.max()) > _EXACT or int(part.min()) < -_EXACT:
                 raise TypeError(
                     f"column {name!r} ({part.dtype}) has integers that {common} cannot hold exactly: "
                     "pass columns= to leave it out, or dtype= to convert all the same"
                 )
-        result[:, at] = part
+    for panel in _panels(result):
+        for at, part in enumerate(cells):
+            result[panel, at] = part[panel]
     return result
+
+
+def _panels(rows: np.ndarray) -> Iterator[slice]:
+    """Slices of rows that together are all of them."""
+    step = max(1, _PANEL // max(1, rows.shape[1] * rows.itemsize))
+    return (slice(start, start + step) for start in range(0, len(rows), step))
 
 
 def split(columns: Columns, block: np.ndarray) -> List[np.ndarray]:
     """The columns of a block of rows, each with its own dtype. Raises TypeError if values no longer fit it."""
     if columns.ndim != 2:
         return [block]
-    parts = []
-    for at, (name, dtype) in enumerate(zip(columns.names, columns.dtypes)):
-        part = block[:, at]
-        own = part if part.dtype == dtype else _narrowed(name, part, np.dtype(dtype))
-        parts.append(np.ascontiguousarray(own))
-    return parts
+    turned = np.empty(block.shape[::-1], block.dtype)
+    for panel in _panels(block):
+        turned[:, panel] = block[panel].T
+    return [
+        part if part.dtype == dtype else _narrowed(name, part, np.dtype(dtype))
+        for name, dtype, part in zip(columns.names, columns.dtypes, turned)
+    ]
 
 
 def _narrowed(name: str, part: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any, Callable, Iterable, Iterator, Optional, Union
 
@@ -61,7 +62,7 @@ class _Line:
 
 def _bar(total: Optional[int]) -> Any:
     try:
-        from tqdm.auto import tqdm
+        bars = importlib.import_module("tqdm.auto")
     except ImportError:
         return _Line(total)
-    return tqdm(total=total, unit="B", unit_scale=True)
+    return bars.tqdm(total=total, unit="B", unit_scale=True)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from typing import BinaryIO, Iterator, Tuple
+from typing import IO, Iterator, Tuple
 
 import numpy as np
 
 from numpack.io._sizes import estimate_chunk_rows
 
 _SLAB = 8 << 20
+#: Bytes to copy at once: what stays in the processor's cache between being read and being written.
+COPY = 2 << 20
 
 
-def row_blocks(file: BinaryIO, dtype: np.dtype, shape: Tuple[int, ...], limit: int) -> Iterator[np.ndarray]:
-    """Rows in C order from where the file stands, in blocks of `limit` bytes that share one buffer.
+def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: int) -> Iterator[np.ndarray]:
+    """Rows in C order from where the file stands, in blocks of at most `limit` bytes that share one buffer.
 
     Raises ValueError when the file ends before the last row.
     """
     if not shape:
         yield _filled(file, np.empty((), dtype))
         return
-    rows = min(estimate_chunk_rows(shape, dtype, limit), max(1, shape[0]))
+    rows = min(estimate_chunk_rows(shape, dtype, min(limit, COPY)), max(1, shape[0]))
     buffer = np.empty((rows, *shape[1:]), dtype)
     for start in range(0, shape[0], rows):
         yield _filled(file, buffer[: min(rows, shape[0] - start)])
 
 
-def _filled(file: BinaryIO, block: np.ndarray) -> np.ndarray:
-    view = memoryview(block.reshape(-1).view(np.uint8)) if block.size else memoryview(b"")
+def _filled(file: IO[bytes], block: np.ndarray) -> np.ndarray:
+    view = block.reshape(-1).view(np.uint8).data if block.size else memoryview(b"")
     done = 0
     while done < len(view):
         count = file.readinto(view[done:])  # type: ignore[attr-defined]
@@ -37,7 +39,7 @@ def _filled(file: BinaryIO, block: np.ndarray) -> np.ndarray:
 
 
 def column_blocks(
-    file: BinaryIO, offset: int, dtype: np.dtype, shape: Tuple[int, ...], limit: int
+    file: IO[bytes], offset: int, dtype: np.dtype, shape: Tuple[int, ...], limit: int
 ) -> Iterator[np.ndarray]:
     """Rows of an array in Fortran order, which lies in the file column by column from `offset` on.
 
@@ -68,7 +70,7 @@ def _in_c_order(block: np.ndarray, row_shape: Tuple[int, ...]) -> np.ndarray:
     return np.ascontiguousarray(reversed_rows.transpose(axes))
 
 
-def write_rows(file: BinaryIO, block: np.ndarray) -> None:
+def write_rows(file: IO[bytes], block: np.ndarray) -> None:
     """Writes the bytes of a block in C order."""
     if block.size:
         file.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)

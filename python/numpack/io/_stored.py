@@ -33,7 +33,8 @@ class Stored:
     @property
     def dtype(self) -> np.dtype:
         """dtype of the elements."""
-        return np.dtype(self.lazy.dtype)
+        dtype: np.dtype = self.lazy.dtype
+        return dtype
 
     @property
     def nbytes(self) -> int:
@@ -129,4 +130,4 @@ def check_tree(found: Sequence[Stored], format_name: str) -> None:
         for end in range(1, len(parts)):
             group = "/".join(parts[:end])
             if group in names:
-                raise TypeError(f"{format_name} cannot hold {name!r} beside {group!r}: the one would be inside the other")
+                raise TypeError(f"{format_name} cannot hold {name!r} beside {group!r}, which would be its group")

@@ -157,9 +157,7 @@ def _row_shape(source: Source) -> List[int]:
     return [length or 0 for length in source.shape[1:]]
 
 
-def _fill(
-    store: NumPack, sources: Sequence[Source], block: int, meter: Meter, drop_others: bool
-) -> None:
+def _fill(store: NumPack, sources: Sequence[Source], block: int, meter: Meter, drop_others: bool) -> None:
     """Into a store that is there: small arrays wait in memory, large ones under hidden names."""
     _drop_abandoned(store)
     prefix = f"{_STAGED}{new_token()}/"
@@ -169,7 +167,7 @@ def _fill(
         for at, source in enumerate(sources):
             held = sum(array.nbytes for array in whole.values())
             if source.nbytes is not None and held + source.nbytes <= block:
-                whole[source.name] = _read(source, block, meter)
+                whole[source.name] = read_whole(source, block, meter)
             else:
                 staged[source.name] = f"{prefix}{at}"
                 _write(store, staged[source.name], source, block, meter)
@@ -182,17 +180,23 @@ def _fill(
         raise
 
 
-def _read(source: Source, block: int, meter: Meter) -> np.ndarray:
-    """All rows of a source that fits into a block."""
-    parts = [np.array(rows, source.dtype) for rows in meter.count(source.blocks(block))]
-    if not parts:
-        return np.empty((0, *_row_shape(source)), source.dtype)
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def read_whole(source: Source, block: int, meter: Optional[Meter] = None) -> np.ndarray:
+    """All rows of a source, whose number is known, in memory of their own."""
+    shape = tuple(length or 0 for length in source.shape)
+    result = np.empty(shape, source.dtype)
+    start = 0
+    for rows in source.blocks(block):
+        if not shape:
+            result[()] = rows
+        else:
+            result[start : start + len(rows)] = rows
+            start += len(rows)
+        if meter is not None:
+            meter.add(rows.nbytes)
+    return result
 
 
-def _outdated(
-    store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], drop_others: bool
-) -> List[str]:
+def _outdated(store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], drop_others: bool) -> List[str]:
     """What goes in the commit that shows the new arrays: their old columns, or everything else."""
     new = {*whole, *staged}
     if not drop_others:
@@ -201,9 +205,7 @@ def _outdated(
     return [name for name in store.get_member_list() if name not in new and not name.startswith(_STAGED)]
 
 
-def _publish(
-    store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], dropped: List[str]
-) -> None:
+def _publish(store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], dropped: List[str]) -> None:
     """One commit: saves `whole`, gives the `staged` arrays their names, removes `dropped`."""
     rename: Optional[Callable[[str, str], None]] = getattr(store, "_rename", None)
     if rename is not None and len(staged) == 1 and not whole and not dropped:

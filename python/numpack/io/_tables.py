@@ -25,7 +25,7 @@ def table_source(
     schema: Any,
     batches: Callable[[int], Iterator[Any]],
     rows: Optional[int],
-    dtype: npt.DTypeLike,
+    dtype: Optional[npt.DTypeLike],
     fill_null: Optional[float],
 ) -> Source:
     """A source over record batches of this schema; `batches` takes the bytes of a block.
@@ -52,7 +52,7 @@ def table_source(
     return Source(name, wanted, shape, blocks, columns)
 
 
-def _columns(pa: Any, schema: Any, dtype: npt.DTypeLike) -> Columns:
+def _columns(pa: Any, schema: Any, dtype: Optional[npt.DTypeLike]) -> Columns:
     """Names and dtypes of the columns; one dtype for all if a program asks for it."""
     own = [np.dtype(_dtype(pa, field)) for field in schema]
     dtypes = [one.name for one in own] if dtype is None else [np.dtype(dtype).name] * len(own)
@@ -124,7 +124,7 @@ def _list_source(
     schema: Any,
     batches: Callable[[int], Iterator[Any]],
     rows: Optional[int],
-    dtype: npt.DTypeLike,
+    dtype: Optional[npt.DTypeLike],
     fill_null: Optional[float],
 ) -> Source:
     field = schema[0]
@@ -254,7 +254,7 @@ def _width(kind: Any) -> int:
     if hasattr(kind, "list_size"):
         return int(kind.list_size) * _width(kind.value_type)
     try:
-        return max(1, kind.bit_width // 8)
+        return max(1, int(kind.bit_width) // 8)
     except ValueError:
         # Lists of any length: a guess that keeps embeddings within the limit.
         return 8192

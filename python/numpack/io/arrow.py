@@ -10,10 +10,9 @@ import numpy.typing as npt
 from numpack import NumPack
 from numpack.io._deps import need
 from numpack.io._progress import Progress
-from numpack.io._sizes import PathLike
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, store_arrays
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE
 from numpack.io._tables import (
     nested,
     picked,
@@ -33,7 +32,7 @@ def from_table(
     drop_if_exists: bool = False,
     *,
     columns: Optional[Sequence[str]] = None,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,

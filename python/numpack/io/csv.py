@@ -33,7 +33,7 @@ def from_csv(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     delimiter: Optional[str] = ",",
     skiprows: int = 0,
     max_rows: Optional[int] = None,
@@ -70,9 +70,7 @@ def from_txt(
     **options: Any,
 ) -> Optional[NumPack]:
     """As `from_csv`, with fields between runs of white space (delimiter=None) or another delimiter."""
-    return from_csv(
-        input_path, output_path, array_name, drop_if_exists, delimiter=delimiter, **options
-    )
+    return from_csv(input_path, output_path, array_name, drop_if_exists, delimiter=delimiter, **options)
 
 
 def to_csv(
@@ -186,9 +184,7 @@ class _Text:
         """Rows of lines: by NumPy's reader if it can, field by field if something is missing."""
         try:
             quote = None if self.delimiter is None else '"'
-            found = np.loadtxt(
-                lines, self.dtype, comments=None, delimiter=self.delimiter, quotechar=quote, ndmin=2
-            )
+            found = np.loadtxt(lines, self.dtype, comments=None, delimiter=self.delimiter, quotechar=quote, ndmin=2)
         except (ValueError, OverflowError):
             return self._parsed(list(self._split(lines)), width)
         if found.shape[1] != width:

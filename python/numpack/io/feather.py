@@ -23,7 +23,7 @@ def from_feather(
     drop_if_exists: bool = False,
     *,
     columns: Optional[Sequence[str]] = None,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,

@@ -11,6 +11,7 @@ from numpack.io._chunks import chunk_rows, whole_chunks
 from numpack.io._deps import need
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
+from numpack.io._raw import COPY
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
 from numpack.io._stream import Options, Source, block_size, one_name, store_arrays
@@ -65,7 +66,7 @@ def to_hdf5(
     level, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises TypeError for names
     that are no paths, KeyError for unknown ones.
     """
-    size = block_size(chunk_size)
+    size = min(block_size(chunk_size), COPY)
     h5py = need("h5py", "hdf5")
     level = compression_opts if compression == "gzip" else None
     filters = {"compression": compression, "compression_opts": level}
@@ -108,7 +109,7 @@ def _source(name: str, dataset: Any) -> Source:
             yield np.asarray(dataset[()], dtype)
             return
         inner = dataset.chunks[0] if dataset.chunks else 1
-        rows = whole_chunks(dataset.shape, dtype, limit, inner)
+        rows = whole_chunks(dataset.shape, dtype, min(limit, COPY), inner)
         for start in range(0, dataset.shape[0], rows):
             part = dataset[start : start + rows]
             yield part.astype(dtype, copy=False)

@@ -11,14 +11,14 @@ import struct
 import tempfile
 import zipfile
 from contextlib import ExitStack
-from typing import BinaryIO, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from numpack import NumPack
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import column_blocks, row_blocks, write_rows
+from numpack.io._raw import COPY, column_blocks, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, only, stored_arrays
 from numpack.io._stream import Options, Source, block_size, one_name, stem, store_arrays
@@ -89,7 +89,7 @@ def to_npy(
     suffix = os.path.splitext(output_path)[1].lower()
     if suffix not in (".npy", ".npz"):
         raise ValueError(f"the file name must end in .npy or .npz, got {os.fspath(output_path)!r}")
-    size = block_size(chunk_size)
+    size = min(block_size(chunk_size), COPY)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         if suffix == ".npy":
             only(found)
@@ -101,7 +101,7 @@ def to_npy(
                 _write_archive(os.fspath(partial), found, compressed, size, meter)
 
 
-def _from_file(file: BinaryIO, name: str) -> Source:
+def _from_file(file: IO[bytes], name: str) -> Source:
     file.seek(0)
     header = _read_header(file, name)
     found = os.fstat(file.fileno()).st_size - header.offset
@@ -148,7 +148,7 @@ def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, sta
     return Source(name, header.dtype.newbyteorder("="), header.shape, blocks)
 
 
-def _read_header(file: BinaryIO, name: str) -> _Header:
+def _read_header(file: IO[bytes], name: str) -> _Header:
     """What stands before the data, in versions 1.0, 2.0 and 3.0 of the format."""
     start = file.read(8)
     if start[:6] != _MAGIC or len(start) < 8:
@@ -172,9 +172,9 @@ def _read_header(file: BinaryIO, name: str) -> _Header:
     return _Header(dtype, fortran and len(shape) > 1, shape, 8 + width + length)
 
 
-def _write(file: BinaryIO, stored: Stored, size: int, meter: Meter) -> None:
+def _write(file: IO[bytes], stored: Stored, size: int, meter: Meter) -> None:
     header = {"descr": stored.dtype.str, "fortran_order": False, "shape": stored.shape}
-    np.lib.format.write_array_header_1_0(file, header)  # type: ignore[arg-type]
+    np.lib.format.write_array_header_1_0(file, header)
     for block in meter.count(stored.blocks(stored.rows_in(size))):
         write_rows(file, block)
 
@@ -184,4 +184,4 @@ def _write_archive(path: str, found: Sequence[Stored], compressed: bool, size: i
     with zipfile.ZipFile(path, "w", method) as archive:
         for stored in found:
             with archive.open(f"{stored.name}.npy", "w", force_zip64=True) as member:
-                _write(member, stored, size, meter)  # type: ignore[arg-type]
+                _write(member, stored, size, meter)

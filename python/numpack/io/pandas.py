@@ -24,7 +24,7 @@ def from_dataframe(
     drop_if_exists: bool = False,
     *,
     columns: Optional[Sequence[Any]] = None,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -82,7 +82,7 @@ def to_dataframe(
     return frame
 
 
-def _columns(frame: Any, dtype: npt.DTypeLike) -> Columns:
+def _columns(frame: Any, dtype: Optional[npt.DTypeLike]) -> Columns:
     names, dtypes = tuple(str(name) for name in frame.columns), []
     for name, kind in zip(names, frame.dtypes):
         own = _number_dtype(kind)
@@ -100,7 +100,7 @@ def _number_dtype(kind: Any) -> Optional[np.dtype]:
     return found if isinstance(found, np.dtype) and found.kind in "biufc" else None
 
 
-def _numbers(series: Any, dtype: npt.DTypeLike, fill_null: Optional[float]) -> np.ndarray:
+def _numbers(series: Any, dtype: Optional[npt.DTypeLike], fill_null: Optional[float]) -> np.ndarray:
     """A column as an ndarray of its own dtype, or of `dtype`."""
     own = _number_dtype(series.dtype)
     assert own is not None

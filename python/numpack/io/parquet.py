@@ -34,7 +34,7 @@ def from_parquet(
     drop_if_exists: bool = False,
     *,
     columns: Optional[Sequence[str]] = None,
-    dtype: npt.DTypeLike = None,
+    dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -87,9 +87,10 @@ def to_parquet(
         kept = table_columns(stored, columns, column_dtypes)
         schema = table_schema(pa, stored, kept)
         rows = min(row_group_size, stored.rows_in(size))
-        with new_file(output_path) as partial, pq.ParquetWriter(
-            partial, schema, compression=compression or "none"
-        ) as writer:
+        with (
+            new_file(output_path) as partial,
+            pq.ParquetWriter(partial, schema, compression=compression or "none") as writer,
+        ):
             for block in meter.count(stored.blocks(rows)):
                 writer.write_batch(table_batch(pa, schema, kept, block), row_group_size=rows)
 

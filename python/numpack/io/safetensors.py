@@ -18,10 +18,10 @@ from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dty
 from numpack.io._deps import need
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._raw import row_blocks, write_rows
+from numpack.io._raw import COPY, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, stored_arrays
-from numpack.io._stream import Options, Source, block_size, in_memory, one_name, store_arrays
+from numpack.io._stream import Options, Source, block_size, in_memory, one_name, read_whole, store_arrays
 
 _DTYPES = {
     "BOOL": "bool",
@@ -87,7 +87,7 @@ def to_safetensors_file(
     Memory: `chunk_size` bytes. Raises TypeError for complex128 and for metadata that is no text, KeyError for
     unknown names.
     """
-    size = block_size(chunk_size)
+    size = min(block_size(chunk_size), COPY)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         # Wide elements first, so that every tensor begins at a multiple of its element's size.
         ordered = sorted(found, key=lambda stored: (-stored.dtype.itemsize, stored.name))
@@ -97,7 +97,7 @@ def to_safetensors_file(
                 file.write(header)
                 for stored in ordered:
                     for block in meter.count(stored.blocks(stored.rows_in(size))):
-                        write_rows(file, block)  # type: ignore[arg-type]
+                        write_rows(file, block)
             _read_header(partial)
 
 
@@ -157,8 +157,7 @@ def iter_safetensors(input_path: PathLike, *, bfloat16: Bfloat16 = None) -> Iter
     with open(input_path, "rb", buffering=0) as file:
         for name, entry in header["tensors"].items():
             source = _source(file, name, entry, start, bfloat16)
-            blocks = list(source.blocks(max(1, 2 * (source.nbytes or 0))))
-            yield name, blocks[0] if blocks else np.empty(entry["shape"], source.dtype)
+            yield name, read_whole(source, DEFAULT_CHUNK_SIZE)
 
 
 def _read_header(path: PathLike) -> Tuple[Dict[str, Any], int]:
@@ -176,9 +175,7 @@ def _read_header(path: PathLike) -> Tuple[Dict[str, Any], int]:
     return {"metadata": metadata, "tensors": tensors}, 8 + length
 
 
-def _source(
-    file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: Bfloat16
-) -> Source:
+def _source(file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: Bfloat16) -> Source:
     shape, brain = tuple(entry["shape"]), entry["dtype"] == "BF16"
     if brain:
         dtype = stored_dtype(name, bfloat16)

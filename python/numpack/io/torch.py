@@ -6,7 +6,6 @@ Files are read with weights only: no code in them runs. What is no tensor of pla
 from __future__ import annotations
 
 import os
-import pickle
 from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -98,9 +97,7 @@ def from_tensor(
     return store_arrays([in_memory(array_name, tensor_array(array_name, tensor, bfloat16))], output_path, options)
 
 
-def to_tensor(
-    input_path: PathLike, array_name: Optional[str] = None, device: Any = None, dtype: Any = None
-) -> Any:
+def to_tensor(input_path: PathLike, array_name: Optional[str] = None, device: Any = None, dtype: Any = None) -> Any:
     """An array as a torch.Tensor of its own memory, on `device` and as `dtype` if they are given.
 
     array_name may be left out when the store has one array. Raises KeyError, ValueError, and TypeError for dtypes
@@ -142,7 +139,10 @@ def _load(torch: Any, path: PathLike) -> Any:
     mapped = {"mmap": True} if version >= (2, 1) and _is_zip(path) else {}
     try:
         return torch.load(os.fspath(path), map_location="cpu", weights_only=True, **mapped)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except OSError:
+        raise
+    except Exception as error:
+        # The reader of weights raises whatever a damaged file makes it stumble over, also IndexError and KeyError.
         raise ValueError(f"{os.fspath(path)} is no .pt file of weights only: {error}") from None
 
 
