@@ -73,7 +73,16 @@ def test_missing_integers_are_an_error(tmp_path, old):
         from_csv(written(tmp_path / "a.csv", "1,2\n3,\n"), old, dtype="int32")
     with pytest.raises(ValueError, match="'300' is no uint8"):
         from_csv(written(tmp_path / "a.csv", "1,2\n3,300\n"), old, dtype="uint8")
+    with pytest.raises(ValueError, match="'1.5' is no int64"):
+        from_csv(written(tmp_path / "a.csv", "1,2\n3,1.5\n"), old, dtype="int64")
     assert names(old) == ["old"]
+
+
+def test_integers_written_as_floats(tmp_path, npk):
+    np.savetxt(tmp_path / "a.csv", [[1, 2], [3, -400]], delimiter=",")
+    for dtype in ("int16", "int64"):
+        from_csv(tmp_path / "a.csv", npk, dtype=dtype)
+        assert_same(load(npk, "a"), np.array([[1, 2], [3, -400]], dtype))
 
 
 def test_text(tmp_path, npk):

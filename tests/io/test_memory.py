@@ -80,6 +80,8 @@ FORMATS = [
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("name, suffix, options", FORMATS, ids=[one[1] for one in FORMATS])
 def test_both_ways(stores, tmp_path, name, suffix, options):
+    needed = {"h5": "h5py", "parquet": "pyarrow", "feather": "pyarrow", "npy": "numpy", "npz": "numpy"}
+    pytest.importorskip(needed.get(suffix, suffix))
     file, small = tmp_path / f"x.{suffix}", stores / "small.npk"
     out = growth(f"to_{name}", stores / "large.npk", file, small, **options)
     assert max(out) < CHUNK + 100 * MB

@@ -21,6 +21,7 @@ from numpack.io import (
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("pandas")
 feather = pytest.importorskip("pyarrow.feather")
 
 FORMATS = {"parquet": (from_parquet, to_parquet), "feather": (from_feather, to_feather)}

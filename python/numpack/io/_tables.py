@@ -17,6 +17,8 @@ from numpack.io._stored import Stored
 from numpack.io._stream import Source
 
 _KEY = b"numpack"
+# Arrow's names for floats; those of bools and integers are NumPy's.
+_FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
 def table_source(
@@ -54,7 +56,7 @@ def table_source(
 
 def _columns(pa: Any, schema: Any, dtype: Optional[npt.DTypeLike]) -> Columns:
     """Names and dtypes of the columns; one dtype for all if a program asks for it."""
-    own = [np.dtype(_dtype(pa, field)) for field in schema]
+    own = [_dtype(pa, field) for field in schema]
     dtypes = [one.name for one in own] if dtype is None else [np.dtype(dtype).name] * len(own)
     return Columns(tuple(schema.names), tuple(dtypes), _kept_ndim(schema) or 2)
 
@@ -69,12 +71,17 @@ def _kept_ndim(schema: Any) -> Optional[int]:
     return 1 if one and len(schema) == 1 else None
 
 
-def _dtype(pa: Any, field: Any) -> Any:
+def _dtype(pa: Any, field: Any) -> np.dtype:
     """NumPy's dtype for a column. Raises TypeError for columns that hold no numbers."""
     kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        return kind.to_pandas_dtype()
+        return _numpy_dtype(kind)
     raise TypeError(f"column {field.name!r} holds {field.type}: name the columns of numbers with columns=")
+
+
+def _numpy_dtype(kind: Any) -> np.dtype:
+    """NumPy's dtype for an Arrow type of numbers or bools."""
+    return np.dtype(_FLOATS.get(str(kind), str(kind)))
 
 
 def _depth(pa: Any, kind: Any) -> int:
@@ -112,7 +119,7 @@ def _filled(pa: Any, name: str, cells: Any, value: float) -> Any:
     """The cells with a value for every null. Raises TypeError for a value that their type does not have."""
     given = np.array([value])
     with np.errstate(invalid="ignore", over="ignore"):
-        own = given.astype(cells.type.to_pandas_dtype())
+        own = given.astype(_numpy_dtype(cells.type))
     if own[0] != value and (value == value or own.dtype.kind != "f"):
         raise TypeError(f"column {name!r} ({cells.type}) cannot hold fill_null={value}")
     return cells.fill_null(pa.array(own)[0])

@@ -7,6 +7,7 @@ of two the lines, and more do not fit. Lines pass through in blocks.
 from __future__ import annotations
 
 import csv as _csv
+import warnings
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Iterator, List, Optional, Sequence, TextIO, Tuple, Union
@@ -147,6 +148,7 @@ class _Text:
     def _head(self, header: Optional[bool]) -> Tuple[List[str], List[str]]:
         """Names of columns, and the fields of the first row where it had to be read."""
         fields = next(self._split(self.file), [])
+        self.line += 1
         if fields and fields[0].startswith("#"):
             # numpy.savetxt writes its header as a comment.
             fields = [name for name in (fields[0][1:].strip(), *fields[1:]) if name]
@@ -183,13 +185,27 @@ class _Text:
     def _rows(self, lines: List[str], width: int) -> np.ndarray:
         """Rows of lines: by NumPy's reader if it can, field by field if something is missing."""
         try:
-            quote = None if self.delimiter is None else '"'
-            found = np.loadtxt(lines, self.dtype, comments=None, delimiter=self.delimiter, quotechar=quote, ndmin=2)
-        except (ValueError, OverflowError):
+            found = self._loaded(lines)
+        except (ValueError, OverflowError, DeprecationWarning):
             return self._parsed(list(self._split(lines)), width)
         if found.shape[1] != width:
             raise ValueError(f"after line {self.line}: {found.shape[1]} fields where {width} should be")
         return self._shaped(found)
+
+    def _loaded(self, lines: List[str]) -> np.ndarray:
+        """What NumPy's reader makes of lines. Raises ValueError, or a warning, for what it would have to change."""
+        quote = None if self.delimiter is None else '"'
+        # Some NumPys let narrow integers wrap around.
+        narrow = self.dtype.kind in "iu" and self.dtype.itemsize < 8
+        wide = np.dtype(np.int64) if narrow else self.dtype
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeprecationWarning)
+            found = np.loadtxt(lines, wide, comments=None, delimiter=self.delimiter, quotechar=quote, ndmin=2)
+        if narrow and found.size:
+            limits = np.iinfo(self.dtype)
+            if found.min() < limits.min or found.max() > limits.max:
+                raise ValueError(f"integers beyond {self.dtype}")
+        return found.astype(self.dtype, copy=False)
 
     def _parsed(self, rows: List[List[str]], width: int) -> np.ndarray:
         result = np.empty((len(rows), width), self.dtype)
@@ -205,12 +221,27 @@ class _Text:
         try:
             if self.dtype.kind == "b":
                 return _TRUTHS[field.strip().lower()]
+            if self.dtype.kind in "iu":
+                return _integer(field, np.iinfo(self.dtype))
             return self.dtype.type(field.strip())
         except (ValueError, OverflowError, KeyError):
             raise ValueError(f"row {row} after line {self.line}: {field!r} is no {self.dtype}") from None
 
     def _shaped(self, rows: np.ndarray) -> np.ndarray:
         return rows[:, 0] if rows.shape[1] == 1 else rows
+
+
+def _integer(field: str, limits: Any) -> int:
+    """A whole number, however it is written. Raises ValueError for one that the dtype does not have."""
+    try:
+        value = int(field)
+    except ValueError:
+        value = int(float(field))
+        if value != float(field):
+            raise
+    if not limits.min <= value <= limits.max:
+        raise ValueError(f"{value} is not between {limits.min} and {limits.max}")
+    return value
 
 
 def _is_missing(field: str) -> bool:
