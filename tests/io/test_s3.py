@@ -82,16 +82,19 @@ def test_many_parts_and_options(tmp_path, npk, access):
     array = np.random.default_rng(1).random((30, 100_000))
     save(npk, a=array, other=np.arange(3))
     to_s3(npk, "s3://data/object", "npy", "a", **access)
+    seen = []
     store = from_s3(
         "s3://data/object",
         tmp_path / "b.npk",
         "npy",
         "c",
         format_options={"chunk_size": 1 << 20},
+        progress=lambda *call: seen.append(call),
         return_npk_obj=True,
         **access,
     )
     assert_same(store.load("c"), array)
+    assert [done for done, _ in seen] == [8 << 20, 16 << 20, 24_000_128] and seen[0][1] == 24_000_128
     store.close()
     with pytest.raises(ValueError, match="format '' is none of"):
         from_s3("s3://data/object", npk, **access)

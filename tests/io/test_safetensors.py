@@ -93,7 +93,7 @@ def test_metadata_and_one_by_one(tmp_path, npk):
         assert_same(found[name], array)
     from_safetensors_file(tmp_path / "a.safetensors", npk, array_names=["b"])
     assert names(npk) == ["b"]
-    with pytest.raises(KeyError, match="no tensor 'c'"):
+    with pytest.raises(KeyError, match="no array 'c'"):
         from_safetensors_file(tmp_path / "a.safetensors", npk, array_names=["c"])
 
 

@@ -178,7 +178,7 @@ def test_many_row_groups_and_chosen_columns(tmp_path, npk):
     to_parquet(npk, tmp_path / "b.parquet", row_group_size=4000, compression=None)
     found = pq.ParquetFile(tmp_path / "b.parquet")
     assert found.num_row_groups == 3 and found.schema_arrow.names == ["c", "a"]
-    with pytest.raises(KeyError, match="no column 'd'"):
+    with pytest.raises(KeyError, match="of name 'd'"):
         from_parquet(path, npk, columns=["d"])
 
 
@@ -248,3 +248,14 @@ def test_round_trip(tmp_path_factory, array, chunk, name):
     write_file(folder / "a.npk", folder / "x", chunk_size=chunk)
     read_file(folder / "x", folder / "b.npk", chunk_size=chunk)
     assert_same(load(folder / "b.npk", "x"), array)
+
+
+def test_columns_of_one_name(tmp_path, npk, kind):
+    table = pa.Table.from_arrays([pa.array([1]), pa.array([2]), pa.array([3])], ["a", "a", "b"])
+    path = write(table, tmp_path / f"a.{kind}")
+    FORMATS[kind][0](path, npk)
+    assert_same(load(npk, "a"), np.array([[1, 2, 3]]))
+    FORMATS[kind][1](npk, tmp_path / f"b.{kind}")
+    assert pq.ParquetFile(tmp_path / "b.parquet").schema_arrow.names == ["a", "a", "b"] if kind == "parquet" else True
+    with pytest.raises(KeyError, match="or several, of name 'a'"):
+        FORMATS[kind][0](path, npk, columns=["a"])

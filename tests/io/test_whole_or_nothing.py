@@ -208,6 +208,8 @@ def test_targets_that_are_in_the_way(tmp_path, old):
     (tmp_path / "empty").mkdir()
     from_npy(tmp_path / "a.npy", tmp_path / "empty")
     assert names(tmp_path / "empty") == ["a"]
+    from_npy(tmp_path / "a.npy", tmp_path / "new" / "deep" / "b.npk")
+    assert names(tmp_path / "new" / "deep" / "b.npk") == ["a"]
 
 
 def test_a_store_that_came_in_between_is_not_replaced(tmp_path):

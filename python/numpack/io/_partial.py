@@ -38,7 +38,12 @@ def is_abandoned(token: str) -> bool:
 
 
 def _host() -> str:
-    return "".join(letter if letter.isalnum() else "_" for letter in socket.gethostname()) or "host"
+    """What process numbers are unique in: a host, and on Linux the container there."""
+    try:
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        space = ""
+    return "".join(letter if letter.isalnum() else "_" for letter in socket.gethostname() + space)
 
 
 def _start_of(pid: int) -> Optional[str]:

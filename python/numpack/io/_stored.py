@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -12,8 +12,7 @@ from numpack import LazyArray, NumPack
 from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
 from numpack.io._progress import Meter
 from numpack.io._sizes import PathLike, estimate_chunk_rows
-
-Names = Union[None, str, Sequence[str]]
+from numpack.io._stream import Names
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,11 @@ class Stored:
         """All rows over the mapped file; writing to them changes a private copy. A copy if rows are deleted."""
         return np.asarray(self.store.load(self.name, mmap_mode="c"))
 
-    def load(self) -> np.ndarray:
-        """All rows in memory of their own."""
-        return np.asarray(self.lazy.copy())
+    def load(self, meter: Meter) -> np.ndarray:
+        """All rows in memory of their own, read at once."""
+        array = np.asarray(self.lazy.copy())
+        meter.add(array.nbytes)
+        return array
 
 
 @contextmanager

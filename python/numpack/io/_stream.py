@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Optional, Sequence, Set, Tuple
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
 
 import numpy as np
 
@@ -19,6 +19,10 @@ from numpack.io._partial import is_abandoned, new_folder, new_token
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
+#: None for all arrays, one name, or several.
+Names = Union[None, str, Sequence[str]]
+
+_Member = TypeVar("_Member")
 _STAGED = f"{HIDDEN}partial/"
 
 
@@ -87,6 +91,17 @@ def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> 
     return [Source(name, only.dtype, only.shape, only.blocks, only.columns)]
 
 
+def picked_members(found: Mapping[str, _Member], names: Names, origin: object) -> Dict[str, _Member]:
+    """The named members, in that order, or all of them. Raises KeyError for unknown names."""
+    if names is None:
+        return dict(found)
+    wanted = [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in found:
+            raise KeyError(f"no array {name!r} in {origin}: it holds {', '.join(found) or 'none'}")
+    return {name: found[name] for name in wanted}
+
+
 def stem(path: PathLike) -> str:
     """The name of an array that came in a file without one: the file's, without its suffix."""
     return Path(path).stem
@@ -104,6 +119,7 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
     target = Path(os.path.realpath(path))
     with Meter(options.progress, known) as meter:
         if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+            target.parent.mkdir(parents=True, exist_ok=True)
             with new_folder(target) as folder, NumPack(folder, mode="x") as store:
                 _fill_new(store, sources, block, meter)
         else:

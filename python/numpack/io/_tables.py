@@ -235,13 +235,18 @@ def table_columns(stored: Stored, names: Optional[Sequence[str]], own_dtypes: bo
 
 
 def picked(pa: Any, schema: Any, columns: Optional[Sequence[str]]) -> Any:
-    """The schema of the columns to take. Raises KeyError for unknown ones."""
+    """The schema of the columns to take. Raises KeyError for names that no column has, or several."""
     if columns is None:
         return schema
-    unknown = [name for name in columns if name not in schema.names]
+    unknown = [name for name in columns if schema.names.count(name) != 1]
     if unknown:
-        raise KeyError(f"no column {unknown[0]!r}: there are {', '.join(schema.names)}")
+        raise KeyError(f"no column, or several, of name {unknown[0]!r}: there are {', '.join(schema.names)}")
     return pa.schema([schema.field(name) for name in columns], schema.metadata)
+
+
+def selected(batches: Iterable[Any], columns: Optional[Sequence[str]]) -> Iterator[Any]:
+    """Batches with the chosen columns in their order."""
+    return (batch if columns is None else batch.select(list(columns)) for batch in batches)
 
 
 def pieces(batches: Iterable[Any], rows: int) -> Iterator[Any]:

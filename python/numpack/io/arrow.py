@@ -18,6 +18,7 @@ from numpack.io._tables import (
     picked,
     pieces,
     rows_for,
+    selected,
     table_batch,
     table_columns,
     table_schema,
@@ -49,11 +50,10 @@ def from_table(
     if not isinstance(table, pa.Table):
         raise TypeError(f"table must be a pyarrow.Table, got {type(table).__name__}")
     schema = picked(pa, table.schema, columns)
-    chosen = table.select(schema.names)
 
     def batches(limit: int) -> Iterator[Any]:
         rows = rows_for(schema, limit)
-        return pieces(chosen.to_batches(rows), rows)
+        return pieces(selected(table.to_batches(rows), columns), rows)
 
     source = table_source(pa, array_name, schema, batches, table.num_rows, dtype, fill_null)
     return store_arrays([source], output_path, options)

@@ -13,7 +13,16 @@ from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, stem, store_arrays
-from numpack.io._tables import picked, pieces, rows_for, table_batch, table_columns, table_schema, table_source
+from numpack.io._tables import (
+    picked,
+    pieces,
+    rows_for,
+    selected,
+    table_batch,
+    table_columns,
+    table_schema,
+    table_source,
+)
 
 
 def from_feather(
@@ -44,8 +53,8 @@ def from_feather(
         schema = picked(pa, reader.schema, columns)
 
         def batches(limit: int) -> Iterator[Any]:
-            found = (reader.get_batch(at).select(schema.names) for at in range(reader.num_record_batches))
-            return pieces(found, rows_for(schema, limit))
+            found = (reader.get_batch(at) for at in range(reader.num_record_batches))
+            return pieces(selected(found, columns), rows_for(schema, limit))
 
         source = table_source(pa, array_name or stem(input_path), schema, batches, None, dtype, fill_null)
         return store_arrays([source], output_path, options)

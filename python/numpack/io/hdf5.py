@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, Iterator, Optional, Sequence
+from typing import Any, Dict, FrozenSet, Iterator, Optional
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from numpack.io._progress import Meter, Progress
 from numpack.io._raw import COPY
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
-from numpack.io._stream import Options, Source, block_size, one_name, store_arrays
+from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, store_arrays
 
 
 def from_hdf5(
@@ -23,7 +23,7 @@ def from_hdf5(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     group: str = "/",
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -44,14 +44,14 @@ def from_hdf5(
             found = {top.name.rpartition("/")[2]: top}
         else:
             found = dict(_datasets(h5py, top, "", frozenset()))
-        sources = [_source(name, dataset) for name, dataset in _picked(found, array_names).items()]
+        sources = [_source(name, dataset) for name, dataset in picked_members(found, array_names, input_path).items()]
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
 def to_hdf5(
     input_path: PathLike,
     output_path: PathLike,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     *,
     array_name: Optional[str] = None,
     group: str = "/",
@@ -88,15 +88,6 @@ def _datasets(h5py: Any, group: Any, prefix: str, above: FrozenSet[Any]) -> Iter
             yield prefix + name, member
         elif isinstance(member, h5py.Group) and member.id not in above:
             yield from _datasets(h5py, member, f"{prefix}{name}/", above | {group.id})
-
-
-def _picked(found: Dict[str, Any], names: Optional[Sequence[str]]) -> Dict[str, Any]:
-    if names is None:
-        return found
-    unknown = [name for name in names if name.strip("/") not in found]
-    if unknown:
-        raise KeyError(f"no dataset {unknown[0]!r} in the group: it holds {', '.join(found) or 'none'}")
-    return {name.strip("/"): found[name.strip("/")] for name in names}
 
 
 def _source(name: str, dataset: Any) -> Source:

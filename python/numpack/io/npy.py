@@ -21,7 +21,7 @@ from numpack.io._progress import Meter, Progress
 from numpack.io._raw import COPY, column_blocks, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, only, stored_arrays
-from numpack.io._stream import Options, Source, block_size, one_name, stem, store_arrays
+from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, stem, store_arrays
 
 _MAGIC = b"\x93NUMPY"
 # A header that describes a plain dtype and any shape is far below this.
@@ -47,7 +47,7 @@ def from_npy(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
     return_npk_obj: bool = False,
@@ -63,18 +63,17 @@ def from_npy(
         file = stack.enter_context(open(input_path, "rb"))
         if zipfile.is_zipfile(file):
             archive = stack.enter_context(zipfile.ZipFile(file))
-            sources = _members(archive, array_names, stack)
+            sources = _members(archive, array_names, input_path, stack)
         else:
             sources = [_from_file(file, stem(input_path))]
-            if array_names is not None and list(array_names) != [sources[0].name]:
-                raise KeyError(f"{input_path} holds one array without a name: give it one with array_name")
+            picked_members({sources[0].name: None}, array_names, input_path)
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
 def to_npy(
     input_path: PathLike,
     output_path: PathLike,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     compressed: bool = True,
     *,
     array_name: Optional[str] = None,
@@ -117,13 +116,10 @@ def _from_file(file: IO[bytes], name: str) -> Source:
     return Source(name, header.dtype.newbyteorder("="), header.shape, blocks)
 
 
-def _members(archive: zipfile.ZipFile, names: Optional[Sequence[str]], stack: ExitStack) -> List[Source]:
+def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: ExitStack) -> List[Source]:
     members = {info.filename[:-4]: info for info in archive.infolist() if info.filename.endswith(".npy")}
-    chosen = list(members) if names is None else list(names)
-    for name in chosen:
-        if name not in members:
-            raise KeyError(f"no array {name!r} in the file: it holds {', '.join(members) or 'none'}")
-    return [_from_member(archive, members[name], name, stack) for name in chosen]
+    picked = picked_members(members, names, origin)
+    return [_from_member(archive, info, name, stack) for name, info in picked.items()]
 
 
 def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, stack: ExitStack) -> Source:

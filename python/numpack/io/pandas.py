@@ -12,7 +12,7 @@ from numpack.io._columns import Columns, split, stacked
 from numpack.io._deps import need
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
-from numpack.io._stored import stored_array
+from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, Source, store_arrays
 from numpack.io._tables import table_columns
 
@@ -62,6 +62,7 @@ def to_dataframe(
     *,
     columns: Optional[Sequence[str]] = None,
     column_dtypes: bool = True,
+    progress: Progress = None,
 ) -> Any:
     """An array of shape (rows,) or (rows, columns) as a pandas.DataFrame with a new index.
 
@@ -69,11 +70,11 @@ def to_dataframe(
     whether columns get back the dtypes they came with. Raises TypeError for other shapes.
     """
     pd = need("pandas", "pandas")
-    with stored_array(input_path, array_name) as stored:
+    with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         if len(stored.shape) not in (1, 2):
             raise TypeError(f"a DataFrame has rows and columns, and {stored.name!r} has shape {stored.shape}")
         kept = table_columns(stored, columns, column_dtypes)
-        array = stored.load()
+        array = stored.load(meter)
     if set(kept.dtypes) == {array.dtype.name}:
         return pd.DataFrame(array.reshape(len(array), -1) if kept.ndim == 1 else array, columns=list(kept.names))
     parts = split(kept, array)

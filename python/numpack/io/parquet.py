@@ -13,7 +13,16 @@ from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, stem, store_arrays
-from numpack.io._tables import picked, pieces, rows_for, table_batch, table_columns, table_schema, table_source
+from numpack.io._tables import (
+    picked,
+    pieces,
+    rows_for,
+    selected,
+    table_batch,
+    table_columns,
+    table_schema,
+    table_source,
+)
 from numpack.io.arrow import from_table as from_parquet_table
 from numpack.io.arrow import to_table as to_parquet_table
 
@@ -45,18 +54,18 @@ def from_parquet(
     columns: the columns to take, in this order; None for all. The dtype is the smallest that holds every column
     exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of lists of
     one length gives shape (rows, *length). Nulls are NaN in columns of floats, `fill_null` where it is given, and
-    otherwise a TypeError. Memory: `chunk_size` bytes and the pages of a row group. Raises TypeError for columns
+    otherwise a TypeError. Memory: `chunk_size` bytes, and a page of every column. Raises TypeError for columns
     that hold no numbers and for integers that the common dtype cannot hold, KeyError for unknown columns.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
-    with pq.ParquetFile(input_path, buffer_size=1 << 20, pre_buffer=False) as file:
+    with pq.ParquetFile(input_path, buffer_size=1 << 16, pre_buffer=False) as file:
         schema = picked(pa, file.schema_arrow, columns)
 
         def batches(limit: int) -> Iterator[Any]:
             rows = rows_for(schema, limit)
-            found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), columns=schema.names, use_threads=False)
-            return (batch.select(schema.names) for batch in pieces(found, rows))
+            found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), columns=columns, use_threads=False)
+            return pieces(selected(found, columns), rows)
 
         name = array_name or stem(input_path)
         source = table_source(pa, name, schema, batches, file.metadata.num_rows, dtype, fill_null)

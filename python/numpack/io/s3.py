@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from numpack import NumPack
 from numpack.io import csv, feather, hdf5, npy, parquet, safetensors, torch
 from numpack.io._deps import need
+from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
 
 _PART = 8 << 20
@@ -60,17 +61,18 @@ def from_s3(
     drop_if_exists: bool = False,
     *,
     format_options: Optional[Dict[str, Any]] = None,
+    progress: Progress = None,
     return_npk_obj: bool = False,
     **storage_options: Any,
 ) -> Optional[NumPack]:
     """Stores the arrays of an object "s3://bucket/key" in one of the file formats, in one commit.
 
     format: "npy", "npz", "csv", "txt", "hdf5", "parquet", "feather", "pt", "safetensors", or "auto" for the key's
-    suffix. format_options: further arguments for that format's function. storage_options: as for
-    obstore.store.S3Store (access_key_id, secret_access_key, region, endpoint, client_options, retry_config, ...) or
-    their names in s3fs and boto3; what is missing comes from the environment. Needs disk space for the object beside
-    the store. Raises FileNotFoundError for a missing bucket or object, PermissionError for refused credentials,
-    OSError for a connection that stays cut, and what the format raises.
+    suffix. format_options: further arguments for that format's function. progress: counts downloaded bytes.
+    storage_options: as for obstore.store.S3Store (access_key_id, secret_access_key, region, endpoint,
+    client_options, retry_config, ...) or their names in s3fs and boto3; what is missing comes from the environment.
+    Needs disk space for the object beside the store. Raises FileNotFoundError for a missing bucket or object,
+    PermissionError for refused credentials, OSError for a connection that stays cut, and what the format raises.
     """
     chosen = _chosen(s3_path, format)
     bucket, key = _split(s3_path)
@@ -81,7 +83,7 @@ def from_s3(
     with tempfile.TemporaryDirectory(prefix=".numpack-s3-", dir=place) as folder:
         local = Path(folder) / f"object.{chosen}"
         with _errors(s3_path):
-            _download(_store(bucket, storage_options), key, local)
+            _download(_store(bucket, storage_options), key, local, progress)
         options = {"drop_if_exists": drop_if_exists, "return_npk_obj": return_npk_obj, **(format_options or {})}
         return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
 
@@ -93,9 +95,12 @@ def to_s3(
     array_name: Optional[str] = None,
     *,
     format_options: Optional[Dict[str, Any]] = None,
+    progress: Progress = None,
     **storage_options: Any,
 ) -> None:
     """Writes arrays of a store to an object "s3://bucket/key"; arguments and errors as for `from_s3`.
+
+    progress: counts bytes written in the format, before they are uploaded.
 
     Needs disk space for the object in the folder for temporary files.
     """
@@ -103,7 +108,8 @@ def to_s3(
     bucket, key = _split(s3_path)
     with tempfile.TemporaryDirectory(prefix="numpack-s3-") as folder:
         local = Path(folder) / f"object.{chosen}"
-        _FORMATS[chosen].write(input_path, local, array_name=array_name, **(format_options or {}))
+        options = {"progress": progress, **(format_options or {})}
+        _FORMATS[chosen].write(input_path, local, array_name=array_name, **options)
         obstore = need("obstore", "s3")
         with _errors(s3_path):
             obstore.put(_store(bucket, storage_options), key, local, chunk_size=_PART)
@@ -133,18 +139,19 @@ def _store(bucket: str, options: Dict[str, Any]) -> Any:
     return need("obstore.store", "s3").S3Store(bucket, **known)
 
 
-def _download(store: Any, key: str, local: Path) -> None:
+def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
     """Reads the object part by part; every part must be of the version that was there at first."""
     obstore = need("obstore", "s3")
     head = obstore.head(store, key)
     size, tag = head["size"], head.get("e_tag")
-    with open(local, "wb") as file:
+    with open(local, "wb") as file, Meter(progress, size) as meter:
         for start in range(0, size, _PART):
             stop = min(start + _PART, size)
             part = obstore.get(store, key, options={"range": (start, stop), "if_match": tag}).bytes()
             if len(part) != stop - start:
                 raise OSError(f"{key}: {len(part)} bytes came for the range {start}..{stop}")
             file.write(part)
+            meter.add(len(part))
 
 
 @contextmanager

@@ -21,7 +21,17 @@ from numpack.io._progress import Progress
 from numpack.io._raw import COPY, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, stored_arrays
-from numpack.io._stream import Options, Source, block_size, in_memory, one_name, read_whole, store_arrays
+from numpack.io._stream import (
+    Names,
+    Options,
+    Source,
+    block_size,
+    in_memory,
+    one_name,
+    picked_members,
+    read_whole,
+    store_arrays,
+)
 
 _DTYPES = {
     "BOOL": "bool",
@@ -47,7 +57,7 @@ def from_safetensors_file(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -62,20 +72,16 @@ def from_safetensors_file(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     check_bfloat16(bfloat16)
     header, start = _read_header(input_path)
-    tensors = header["tensors"]
-    chosen = list(tensors) if array_names is None else list(array_names)
-    for name in chosen:
-        if name not in tensors:
-            raise KeyError(f"no tensor {name!r} in the file: it holds {', '.join(tensors) or 'none'}")
+    tensors = picked_members(header["tensors"], array_names, input_path)
     with open(input_path, "rb", buffering=0) as file:
-        sources = [_source(file, name, tensors[name], start, bfloat16) for name in chosen]
+        sources = [_source(file, name, entry, start, bfloat16) for name, entry in tensors.items()]
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
 def to_safetensors_file(
     input_path: PathLike,
     output_path: PathLike,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     *,
     array_name: Optional[str] = None,
     metadata: Optional[Mapping[str, str]] = None,
@@ -121,16 +127,17 @@ def from_tensor_dict(
 
 def to_tensor_dict(
     input_path: PathLike,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     *,
     array_name: Optional[str] = None,
     framework: str = "numpy",
+    progress: Progress = None,
 ) -> Dict[str, Any]:
     """Arrays of a store in memory: name to ndarray, or to torch.Tensor with framework="torch"."""
     if framework not in ("numpy", "torch"):
         raise ValueError(f"framework must be 'numpy' or 'torch', got {framework!r}")
-    with stored_arrays(input_path, array_names, array_name) as found:
-        arrays = {stored.name: stored.load() for stored in found}
+    with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
+        arrays = {stored.name: stored.load(meter) for stored in found}
     if framework == "numpy":
         return arrays
     from numpack.io.torch import array_tensor

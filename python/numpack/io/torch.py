@@ -6,7 +6,7 @@ Files are read with weights only: no code in them runs. What is no tensor of pla
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from numpack.io._partial import new_file
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
 from numpack.io._stored import metered, only, stored_array, stored_arrays
-from numpack.io._stream import Options, Source, in_memory, one_name, stem, store_arrays
+from numpack.io._stream import Names, Options, Source, in_memory, one_name, picked_members, stem, store_arrays
 
 
 def from_pt(
@@ -27,7 +27,7 @@ def from_pt(
     drop_if_exists: bool = False,
     *,
     key: Optional[str] = None,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -46,11 +46,7 @@ def from_pt(
     check_bfloat16(bfloat16)
     torch = need("torch", "torch")
     found = dict(_flat(_picked(_load(torch, input_path), key), ""))
-    if array_names is not None:
-        unknown = [name for name in array_names if name not in found]
-        if unknown:
-            raise KeyError(f"no tensor {unknown[0]!r} in the file: it holds {', '.join(found) or 'none'}")
-        found = {name: found[name] for name in array_names}
+    found = picked_members(found, array_names, input_path)
     own = (key or "").rpartition("/")[2] or stem(input_path)
     sources = [_source(torch, name or own, tensor, bfloat16) for name, tensor in found.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
@@ -59,7 +55,7 @@ def from_pt(
 def to_pt(
     input_path: PathLike,
     output_path: PathLike,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     as_dict: bool = True,
     *,
     array_name: Optional[str] = None,
@@ -97,15 +93,22 @@ def from_tensor(
     return store_arrays([in_memory(array_name, tensor_array(array_name, tensor, bfloat16))], output_path, options)
 
 
-def to_tensor(input_path: PathLike, array_name: Optional[str] = None, device: Any = None, dtype: Any = None) -> Any:
+def to_tensor(
+    input_path: PathLike,
+    array_name: Optional[str] = None,
+    device: Any = None,
+    dtype: Any = None,
+    *,
+    progress: Progress = None,
+) -> Any:
     """An array as a torch.Tensor of its own memory, on `device` and as `dtype` if they are given.
 
     array_name may be left out when the store has one array. Raises KeyError, ValueError, and TypeError for dtypes
     that this PyTorch does not have.
     """
     need("torch", "torch")
-    with stored_array(input_path, array_name) as stored:
-        tensor = array_tensor(stored.name, stored.load())
+    with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
+        tensor = array_tensor(stored.name, stored.load(meter))
     return tensor if device is None and dtype is None else tensor.to(device=device, dtype=dtype)
 
 

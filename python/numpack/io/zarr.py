@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, Optional, Sequence, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from numpack.io._partial import new_folder
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
-from numpack.io._stream import Options, Source, block_size, one_name, stem, store_arrays
+from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, stem, store_arrays
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 
@@ -25,7 +25,7 @@ def from_zarr(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     group: str = "/",
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -42,17 +42,17 @@ def from_zarr(
     zarr = need("zarr", "zarr")
     top = zarr.open(os.fspath(input_path), path=group.strip("/") or None, mode="r")
     if isinstance(top, zarr.Array):
-        found = [(stem(group.rstrip("/")) or stem(input_path), top)]
+        found = {stem(group.rstrip("/")) or stem(input_path): top}
     else:
-        found = list(_arrays(zarr, top, array_names))
-    sources = [_source(name, array) for name, array in found]
+        found = dict(_arrays(zarr, top, ""))
+    sources = [_source(name, array) for name, array in picked_members(found, array_names, input_path).items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
 def to_zarr(
     input_path: PathLike,
     output_path: PathLike,
-    array_names: Optional[Sequence[str]] = None,
+    array_names: Names = None,
     *,
     array_name: Optional[str] = None,
     group: str = "/",
@@ -90,23 +90,12 @@ def _check_folder(path: PathLike) -> None:
         raise FileExistsError(f"{os.fspath(path)} is a folder that holds something other than Zarr")
 
 
-def _arrays(zarr: Any, top: Any, names: Optional[Sequence[str]]) -> Iterator[Tuple[str, Any]]:
-    if names is None:
-        yield from ((name, member) for name, member in _members(zarr, top, ""))
-        return
-    for name in names:
-        member = top.get(name.strip("/"))
-        if not isinstance(member, zarr.Array):
-            raise KeyError(f"no array {name!r} in the group")
-        yield name.strip("/"), member
-
-
-def _members(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
+def _arrays(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
     for name, member in sorted(group.members()):
         if isinstance(member, zarr.Array):
             yield prefix + name, member
         else:
-            yield from _members(zarr, member, f"{prefix}{name}/")
+            yield from _arrays(zarr, member, f"{prefix}{name}/")
 
 
 def _source(name: str, array: Any) -> Source:
