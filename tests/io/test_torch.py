@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from io_arrays import any_array, assert_same, load, names, sample, save
+from io_memory import CHUNK, MB, growth
 from numpack import NumPack
 from numpack.io import (
     from_dlpack,
@@ -25,6 +26,8 @@ from numpack.io import (
 torch = pytest.importorskip("torch")
 
 HELD = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
+if hasattr(torch, "uint32"):
+    HELD += ["uint16", "uint32", "uint64"]
 
 
 @pytest.mark.parametrize("dtype", HELD)
@@ -132,6 +135,7 @@ def test_bfloat16_of_safetensors(tmp_path, npk):
     assert_same(load(npk, "w"), np.array([1.0, -2.5], "f4"))
 
 
+@pytest.mark.filterwarnings("ignore")
 def test_tensors_that_are_no_arrays(npk):
     sparse = torch.eye(3).to_sparse()
     quantized = torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
@@ -210,6 +214,16 @@ def test_memory_is_shared():
         numpy_to_torch_zero_copy(array)
     with pytest.raises(ValueError, match="conjugate"):
         torch_to_numpy_zero_copy(torch.tensor([1j]).conj())
+
+
+def test_memory_stays_bounded(tmp_path):
+    save(tmp_path / "large.npk", x=np.ones((600_000, 64)))
+    save(tmp_path / "small.npk", x=np.ones((10, 64)))
+    out, _ = growth("to_pt", tmp_path / "large.npk", tmp_path / "x.pt", tmp_path / "small.npk", chunk_size=None)
+    into, _ = growth("from_pt", tmp_path / "x.pt", tmp_path / "back.npk", tmp_path / "warm-x.pt")
+    old_torch = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 1)
+    assert max(out, 0 if old_torch else into) < CHUNK + 100 * MB
+    assert_same(load(tmp_path / "back.npk", "x"), np.ones((600_000, 64)))
 
 
 @given(array=any_array(HELD), chunk=st.integers(1, 300))
