@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -77,6 +78,17 @@ def test_readers_see_all_or_none(large, old):
         assert set(reader.get_member_list()) == {"a", "b", "old"}
     assert len(seen) > 10
     assert all(one == (["old"], (5,)) for one in seen)
+
+
+def test_several_at_once(tmp_path, old):
+    arrays = {f"x{at}": np.full(20_000, at) for at in range(8)}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda name: from_npy(tmp_path / f"{name}.npy", old, chunk_size=40_000), arrays))
+    assert names(old) == ["old", *arrays]
+    for name, array in arrays.items():
+        assert_same(load(old, name), array)
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz", "h5", "zarr"])

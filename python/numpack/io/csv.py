@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv as _csv
 import warnings
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Iterator, List, Optional, Sequence, TextIO, Tuple, Union
@@ -195,11 +196,13 @@ class _Text:
     def _loaded(self, lines: List[str]) -> np.ndarray:
         """What NumPy's reader makes of lines. Raises ValueError, or a warning, for what it would have to change."""
         quote = None if self.delimiter is None else '"'
-        # Some NumPys let narrow integers wrap around.
-        narrow = self.dtype.kind in "iu" and self.dtype.itemsize < 8
+        # Some NumPys let narrow integers wrap around, and cut off what stands behind a point.
+        integers = self.dtype.kind in "iu"
+        narrow = integers and self.dtype.itemsize < 8
         wide = np.dtype(np.int64) if narrow else self.dtype
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", DeprecationWarning)
+        with warnings.catch_warnings() if integers else nullcontext():
+            if integers:
+                warnings.simplefilter("error", DeprecationWarning)
             found = np.loadtxt(lines, wide, comments=None, delimiter=self.delimiter, quotechar=quote, ndmin=2)
         if narrow and found.size:
             limits = np.iinfo(self.dtype)
