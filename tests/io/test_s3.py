@@ -19,6 +19,8 @@ pytest.importorskip("obstore")
 pytest.importorskip("moto.server")
 boto3 = pytest.importorskip("boto3")
 
+pytestmark = pytest.mark.filterwarnings("ignore:Boto3")
+
 FAST = {
     "max_retries": 1,
     "backoff": {"init_backoff": timedelta(milliseconds=10), "max_backoff": timedelta(milliseconds=20), "base": 2},

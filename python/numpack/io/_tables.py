@@ -101,28 +101,32 @@ def _numbers(pa: Any, name: str, cells: Any, nulls: _Nulls) -> np.ndarray:
     """A column as an ndarray of shape (rows,)."""
     if pa.types.is_dictionary(cells.type):
         cells = cells.dictionary_decode()
-    if cells.null_count and nulls.value is not None:
-        cells = _filled(pa, name, cells, nulls.value)
-    if cells.null_count and not pa.types.is_floating(cells.type):
+    missing = cells.null_count
+    if not missing:
+        return np.asarray(cells.to_numpy(zero_copy_only=False))
+    if nulls.value is not None:
+        return _filled(pa, name, cells, nulls.value)
+    if not pa.types.is_floating(cells.type):
         if not nulls.in_integers:
             raise TypeError(
-                f"column {name!r} ({cells.type}) has {cells.null_count} nulls and no value for them: "
+                f"column {name!r} ({cells.type}) has {missing} nulls and no value for them: "
                 "pass fill_null=, or dtype='float64' for NaN"
             )
         cells = cells.cast(pa.float64(), safe=False)
-    if cells.null_count:
-        cells = _filled(pa, name, cells, np.nan)
-    return np.asarray(cells.to_numpy(zero_copy_only=False))
+    return _filled(pa, name, cells, np.nan)
 
 
-def _filled(pa: Any, name: str, cells: Any, value: float) -> Any:
+def _filled(pa: Any, name: str, cells: Any, value: float) -> np.ndarray:
     """The cells with a value for every null. Raises TypeError for a value that their type does not have."""
-    given = np.array([value])
     with np.errstate(invalid="ignore", over="ignore"):
-        own = given.astype(_numpy_dtype(cells.type))
+        own = np.array([value]).astype(_numpy_dtype(cells.type))
     if own[0] != value and (value == value or own.dtype.kind != "f"):
         raise TypeError(f"column {name!r} ({cells.type}) cannot hold fill_null={value}")
-    return cells.fill_null(pa.array(own)[0])
+    # The same memory without the bits that say what is null.
+    plain = pa.Array.from_buffers(cells.type, len(cells), [None, cells.buffers()[1]], 0, cells.offset)
+    numbers = np.array(plain.to_numpy(zero_copy_only=False))
+    numbers[cells.is_null().to_numpy(zero_copy_only=False)] = own[0]
+    return numbers
 
 
 def _list_source(
