@@ -10,7 +10,7 @@ from numpack.io._sizes import estimate_chunk_rows
 
 _SLAB = 8 << 20
 #: Bytes to copy at once: what stays in the processor's cache between being read and being written.
-COPY = 2 << 20
+COPY = 1 << 20
 
 
 def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: int) -> Iterator[np.ndarray]:
