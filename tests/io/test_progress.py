@@ -106,9 +106,9 @@ def test_bar(tmp_path, npk, capsys):
 
 def test_line_without_tqdm(tmp_path, npk, capsys, blocked):
     blocked("tqdm")
-    save(npk, x=np.zeros(250_000))
+    save(npk, x=np.zeros(100_000))
     to_npy(npk, tmp_path / "a.npy", progress=True)
-    assert capsys.readouterr().err == "\r2.0 of 2.0 MB\n"
+    assert capsys.readouterr().err == "\r0.8 of 0.8 MB\n"
     with pytest.raises(TypeError, match="bool or a callable"):
         to_npy(npk, tmp_path / "a.npy", progress="yes")
 

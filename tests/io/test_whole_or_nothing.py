@@ -162,6 +162,18 @@ def test_kill_leaves_the_file(tmp_path, npk, function, suffix):
     assert sorted(path.name for path in tmp_path.iterdir()) == [target.name, npk.name]
 
 
+def test_what_is_in_memory_is_written_once(old):
+    array = np.zeros(3_000_000)
+    seen = []
+    from_tensor_dict({"big": array, "small": np.arange(3)}, old, progress=lambda *call: seen.append(call))
+    assert_same(load(old, "big"), array)
+    assert seen == [(24_000_000, 24_000_024), (24_000_024, 24_000_024)]
+    with NumPack(old, mode="r") as store:
+        # Files are named after their commit: the first made `old`, the next one both others.
+        commits = [entry["data_file"].split(".")[1] for entry in store.get_metadata()["arrays"].values()]
+    assert commits == ["1", "2", "2"]
+
+
 class Renaming:
     """A store that can rename, and keeps what it is asked."""
 

@@ -7,7 +7,8 @@ gathered under hidden names first. Until the last step nobody sees a change, and
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
 
@@ -39,6 +40,8 @@ class Source:
     shape: Tuple[Optional[int], ...]
     blocks: Callable[[int], Iterator[np.ndarray]]
     columns: Optional[Columns] = None
+    array: Optional[np.ndarray] = None
+    """The whole array, where it is in memory already."""
 
     @property
     def nbytes(self) -> Optional[int]:
@@ -77,7 +80,7 @@ def block_size(chunk_size: int) -> int:
 
 def in_memory(name: str, array: np.ndarray, columns: Optional[Columns] = None) -> Source:
     """A source over an array that is there already; it is one block."""
-    return Source(name, array.dtype, array.shape, lambda _limit: iter([array]), columns)
+    return Source(name, array.dtype, array.shape, lambda _limit: iter([array]), columns, array)
 
 
 def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> List[Source]:
@@ -87,8 +90,7 @@ def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> 
     if len(sources) != 1:
         found = ", ".join(repr(source.name) for source in sources)
         raise ValueError(f"array_name={name!r} names one array, and {origin} holds {len(sources)}: {found}")
-    only = sources[0]
-    return [Source(name, only.dtype, only.shape, only.blocks, only.columns)]
+    return [replace(sources[0], name=name)]
 
 
 def picked_members(found: Mapping[str, _Member], names: Names, origin: object) -> Dict[str, _Member]:
@@ -182,7 +184,10 @@ def _fill(store: NumPack, sources: Sequence[Source], block: int, meter: Meter, d
     try:
         for at, source in enumerate(sources):
             held = sum(array.nbytes for array in whole.values())
-            if source.nbytes is not None and held + source.nbytes <= block:
+            if source.array is not None:
+                whole[source.name] = source.array
+                meter.add(source.array.nbytes)
+            elif source.nbytes is not None and held + source.nbytes <= block:
                 whole[source.name] = read_whole(source, block, meter)
             else:
                 staged[source.name] = f"{prefix}{at}"
@@ -237,6 +242,8 @@ def _publish(store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str
 def _drop_abandoned(store: NumPack) -> None:
     """Drops what killed processes left under hidden names."""
     names = [name for name in store.get_member_list() if name.startswith(_STAGED)]
-    gone = [name for name in names if is_abandoned(name[len(_STAGED) :].partition("/")[0])]
-    if gone:
-        store.drop(gone)
+    for name in names:
+        if is_abandoned(name[len(_STAGED) :].partition("/")[0]):
+            # Another process may do the same at the same time.
+            with suppress(KeyError):
+                store.drop(name)
