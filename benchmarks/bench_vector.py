@@ -13,6 +13,7 @@ import threading
 import time
 
 import numpy as np
+
 from numpack import NumPack
 from numpack.vector_engine import VectorEngine
 
@@ -54,13 +55,19 @@ class Table:
             print("|---|---:|---:|---:|---:|---:|---:|")
 
     def line(self, *cells):
+        """Prints one line."""
         text = [f"{cell:.2f}" if isinstance(cell, float) else str(cell) for cell in cells]
-        print("| " + " | ".join(text) + " |" if self.markdown else "  ".join(f"{cell:>12}" for cell in text), flush=True)
+        print(
+            "| " + " | ".join(text) + " |" if self.markdown else "  ".join(f"{cell:>12}" for cell in text),
+            flush=True,
+        )
 
     def add(self, work, ours, floor=None, rivals=(), recall=None):
         """Rivals are times; they are shown as multiples of ours."""
         ratios = [f"{rival / ours:.1f}x" if rival else "-" for rival in rivals] + ["-"] * (3 - len(rivals))
-        self.line(work, ours, f"{ours / floor:.2f}x" if floor else "-", *ratios, "-" if recall is None else recall)
+        self.line(
+            work, ours, f"{ours / floor:.2f}x" if floor else "-", *ratios, "-" if recall is None else recall
+        )
 
 
 def oracle(queries, rows, metric):
@@ -150,7 +157,11 @@ def in_memory(table, engine, rows, many, floor, threads):
         found = engine.top_k_search(one, rows, metric, K)[0]
         ours = least(lambda: engine.top_k_search(one, rows, metric, K))
         faiss_one = least(lambda: index.search(one[None], K)) if index else None
-        rivals = (least(lambda: numpy_search(one, rows, metric), 3), faiss_one, usearch_exact(one, rows, metric, threads))
+        rivals = (
+            least(lambda: numpy_search(one, rows, metric), 3),
+            faiss_one,
+            usearch_exact(one, rows, metric, threads),
+        )
         table.add(f"1 {metric}", ours, floor, rivals, recall(found, many[:1], rows, metric))
         hundred = many[:100]
         found = engine.multi_query_top_k(hundred, rows, metric, K)[0]
@@ -161,8 +172,10 @@ def in_memory(table, engine, rows, many, floor, threads):
         found = engine.multi_query_top_k(many, rows, metric, K)[0]
         thousand = least(lambda: engine.multi_query_top_k(many, rows, metric, K), 3)
         table.add(f"1000 {metric}", thousand, floor, (), recall(found, many, rows, metric))
-        print(f"    queries/s: {1e5 / ours:.0f} of 100, {1e6 / thousand:.0f} of 1000; "
-              f"extra memory {(resident() - before) / 1e6:.0f} MB")
+        print(
+            f"    queries/s: {1e5 / ours:.0f} of 100, {1e6 / thousand:.0f} of 1000; "
+            f"extra memory {(resident() - before) / 1e6:.0f} MB"
+        )
 
 
 def stored(table, engine, npk, rows, many):
@@ -192,7 +205,9 @@ def other_dtypes(table, engine, random, threads):
     ]
     for name, rows, metric in cases:
         floor = read_once(rows, threads)
-        table.add(f"1 {name} x{rows.shape[1]}", least(lambda: engine.top_k_search(rows[5], rows, metric, K)), floor)
+        table.add(
+            f"1 {name} x{rows.shape[1]}", least(lambda: engine.top_k_search(rows[5], rows, metric, K)), floor
+        )
 
 
 if __name__ == "__main__":

@@ -12,11 +12,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from numpack import ArrayNotFoundError, NumPack
 from numpack.vector_engine import StreamingVectorEngine, VectorEngine
 
 SIMILARITIES = {"dot", "cosine"}
-NUMBERS = ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+NUMBERS = [
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+]
 
 
 def score(a, b, metric):
@@ -134,7 +147,9 @@ def test_accuracy_against_scipy_and_scikit_learn():
         )
     flags = vectors(4, 40, "bool", 5), vectors(30, 40, "bool", 6)
     np.testing.assert_allclose(engine.batch_compute(*flags, "jaccard"), pairwise_distances(*flags, "jaccard"))
-    np.testing.assert_allclose(engine.batch_compute(*flags, "hamming"), distance.cdist(*flags, "hamming") * 40)
+    np.testing.assert_allclose(
+        engine.batch_compute(*flags, "hamming"), distance.cdist(*flags, "hamming") * 40
+    )
 
 
 def test_mixed_dtypes_compute_in_float64():
@@ -237,7 +252,9 @@ def test_deleted_rows_are_not_there(stored):
     np.testing.assert_array_equal(indices[:, 0], [5, 80, 400])
     assert (scores[:, 0] == 0).all()
     streaming = StreamingVectorEngine()
-    np.testing.assert_array_equal(streaming.streaming_multi_query_top_k(queries, path, "v", "l2", 4)[0], indices.reshape(-1))
+    np.testing.assert_array_equal(
+        streaming.streaming_multi_query_top_k(queries, path, "v", "l2", 4)[0], indices.reshape(-1)
+    )
     every = streaming.streaming_batch_compute(queries, path, "v", "l2", batch_size=64)
     np.testing.assert_array_equal(every, VectorEngine().batch_compute(queries, live, "l2"))
     assert streaming.streaming_batch_compute(queries[0], path, "v", "l2").shape == (len(live),)

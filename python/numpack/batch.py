@@ -61,7 +61,7 @@ class BatchModeContext:
         if not self._marked and not self._dropped:
             return
         dropped = [name for name in self._dropped if store.has_array(name)]
-        store._save_and_drop({name: self._arrays[name] for name in self._marked}, dropped)
+        store._exchange({name: self._arrays[name] for name in self._marked}, dropped)
         self._marked.clear()
         self._dropped.clear()
 
@@ -192,7 +192,9 @@ class BatchModeContext:
         else:
             self._known(source).clone(source, target)
 
-    def search(self, name: str, queries: Any, k: int, metric: str, where: Any) -> Tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, name: str, queries: Any, k: int, metric: str, where: Any
+    ) -> Tuple[np.ndarray, np.ndarray]:
         """As `NumPack.search`: on the stored array, after a commit of what is marked under its name."""
         if name in self._marked:
             self.flush()

@@ -83,7 +83,9 @@ class StreamingVectorEngine:
             batches = store.stream_load(array_name, batch_size)
             scores = [self._engine.batch_compute(query, rows, metric) for rows in batches]
             if not scores:
-                empty = np.empty((0, *store.get_shape(array_name)[1:]), store.load(array_name, lazy=True).dtype)
+                empty = np.empty(
+                    (0, *store.get_shape(array_name)[1:]), store.load(array_name, lazy=True).dtype
+                )
                 return self._engine.batch_compute(query, empty, metric)
         return np.concatenate(scores, axis=-1)
 

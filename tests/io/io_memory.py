@@ -41,6 +41,14 @@ def growth(function, source, target, warm, **options):
     """Bytes by which a conversion makes a process grow: memory of its own, and all that was resident."""
     options = {"chunk_size": CHUNK, "warm": os.fspath(warm), **options}
     given = json.dumps({name: value for name, value in options.items() if value is not None})
-    command = [sys.executable, "-c", textwrap.dedent(CHILD), function, os.fspath(source), os.fspath(target), given]
+    command = [
+        sys.executable,
+        "-c",
+        textwrap.dedent(CHILD),
+        function,
+        os.fspath(source),
+        os.fspath(target),
+        given,
+    ]
     found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return json.loads(found)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from hypothesis import given
-
 from io_arrays import REALS, any_array, assert_same, load, names, save
+
 from numpack.io import (
     from_dataframe,
     from_parquet_table,

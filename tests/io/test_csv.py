@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
+
 from numpack.io import from_csv, from_txt, to_csv, to_txt
 
 
@@ -61,7 +61,9 @@ def test_skiprows_and_max_rows(tmp_path, npk):
         assert_same(load(npk, f"x{count}"), np.array([[1.0, 2], [3, 4], [5, 6]])[:count])
 
 
-@pytest.mark.parametrize("text", ["1,2\n3\n", "1\n2,3\n", "1,2\n3,x\n", "1,2\n3,4,5\n", "a,b\n1,2,3\n", "1,2\n3,,4\n"])
+@pytest.mark.parametrize(
+    "text", ["1,2\n3\n", "1\n2,3\n", "1,2\n3,x\n", "1,2\n3,4,5\n", "a,b\n1,2,3\n", "1,2\n3,,4\n"]
+)
 def test_wrong_lines(tmp_path, old, text):
     with pytest.raises(ValueError, match="fields where|is no float64"):
         from_csv(written(tmp_path / "a.csv", text), old)

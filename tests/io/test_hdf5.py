@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
+
 from numpack.io import from_hdf5, to_hdf5
 
 h5py = pytest.importorskip("h5py")
@@ -53,7 +53,11 @@ def test_groups_and_names(tmp_path, npk):
     to_hdf5(npk, tmp_path / "a.h5", group="/top/level")
     with h5py.File(tmp_path / "a.h5") as file:
         assert_same(file["top/level/a/b/y"][()], np.arange(4))
-    for group, wanted in [("/top/level", ["a/b/y", "a/x", "z"]), ("top/level/a", ["b/y", "x"]), ("top/level/z", ["z"])]:
+    for group, wanted in [
+        ("/top/level", ["a/b/y", "a/x", "z"]),
+        ("top/level/a", ["b/y", "x"]),
+        ("top/level/z", ["z"]),
+    ]:
         from_hdf5(tmp_path / "a.h5", npk, group=group, drop_if_exists=True)
         assert names(npk) == wanted
     from_hdf5(tmp_path / "a.h5", npk, "one", True, group="/top/level", array_names=["a/x"])

@@ -4,9 +4,9 @@ import sys
 
 import numpy as np
 import pytest
-
 from io_arrays import save
 from io_memory import CHUNK, MB, growth
+
 from numpack import NumPack
 from numpack.io import to_npy
 
@@ -38,7 +38,7 @@ FORMATS = [
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("name, suffix, options", FORMATS, ids=[one[1] for one in FORMATS])
+@pytest.mark.parametrize(("name", "suffix", "options"), FORMATS, ids=[one[1] for one in FORMATS])
 def test_both_ways(stores, tmp_path, name, suffix, options):
     needed = {"h5": "h5py", "parquet": "pyarrow", "feather": "pyarrow", "npy": "numpy", "npz": "numpy"}
     pytest.importorskip(needed.get(suffix, suffix))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
+
 from numpack.io import from_npy, to_npy
 
 
@@ -60,7 +60,12 @@ def test_big_endian_becomes_native(tmp_path, npk, packed):
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_several_arrays_in_npz(tmp_path, npk, compressed):
-    arrays = {"a": sample("int8"), "group/b": sample("complex64", (4,)), "c": np.array(5), "none": np.empty((0, 3))}
+    arrays = {
+        "a": sample("int8"),
+        "group/b": sample("complex64", (4,)),
+        "c": np.array(5),
+        "none": np.empty((0, 3)),
+    }
     save(npk, **arrays)
     to_npy(npk, tmp_path / "all.npz", compressed=compressed)
     with np.load(tmp_path / "all.npz") as found:

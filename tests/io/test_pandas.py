@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from io_arrays import assert_same, load, save
+
 from numpack.io import from_dataframe, to_dataframe
 
 pd = pytest.importorskip("pandas")

@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
+from io_arrays import save
 
 import numpack.io
-from io_arrays import save
 from numpack.io import (
     DEFAULT_BATCH_ROWS,
     DEFAULT_CHUNK_SIZE,
@@ -59,8 +59,10 @@ MISSING = [
 ]
 
 
-@pytest.mark.parametrize("library, extra, function, args", MISSING)
-def test_a_missing_library_is_named_with_its_extra(blocked, tmp_path, monkeypatch, library, extra, function, args):
+@pytest.mark.parametrize(("library", "extra", "function", "args"), MISSING)
+def test_a_missing_library_is_named_with_its_extra(
+    blocked, tmp_path, monkeypatch, library, extra, function, args
+):
     monkeypatch.chdir(tmp_path)
     blocked(library)
     with pytest.raises(DependencyError, match=rf"^{library} .*pip install 'numpack\[{extra}\]'") as caught:
@@ -81,8 +83,12 @@ def test_callable_gets_bytes(tmp_path, npk):
     array = np.arange(1000)
     np.save(tmp_path / "a.npy", array)
     for run in (
-        lambda seen: from_npy(tmp_path / "a.npy", npk, chunk_size=3200, progress=lambda *call: seen.append(call)),
-        lambda seen: to_npy(npk, tmp_path / "b.npy", chunk_size=3200, progress=lambda *call: seen.append(call)),
+        lambda seen: from_npy(
+            tmp_path / "a.npy", npk, chunk_size=3200, progress=lambda *call: seen.append(call)
+        ),
+        lambda seen: to_npy(
+            npk, tmp_path / "b.npy", chunk_size=3200, progress=lambda *call: seen.append(call)
+        ),
     ):
         seen = []
         run(seen)

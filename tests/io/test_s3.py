@@ -11,8 +11,8 @@ from datetime import timedelta
 
 import numpy as np
 import pytest
-
 from io_arrays import assert_same, load, names, sample, save
+
 from numpack.io import from_s3, to_s3
 
 pytest.importorskip("obstore")
@@ -23,7 +23,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Boto3")
 
 FAST = {
     "max_retries": 1,
-    "backoff": {"init_backoff": timedelta(milliseconds=10), "max_backoff": timedelta(milliseconds=20), "base": 2},
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=10),
+        "max_backoff": timedelta(milliseconds=20),
+        "base": 2,
+    },
     "retry_timeout": timedelta(seconds=5),
 }
 # Calls about users that the server answers before it asks for credentials.
@@ -36,7 +40,9 @@ def server():
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     lines = iter(process.stderr.readline, "")
-    port = next(int(found[1]) for found in (re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines) if found)
+    port = next(
+        int(found[1]) for found in (re.search(r"127\.0\.0\.1:(\d+)", line) for line in lines) if found
+    )
     reader = threading.Thread(target=process.stderr.read, daemon=True)
     reader.start()
     yield port
@@ -54,7 +60,9 @@ def access(server):
     anyone = {"aws_access_key_id": "x", "aws_secret_access_key": "x", **options}
     boto3.client("s3", **anyone).create_bucket(Bucket="data")
     text = {"Content-Type": "text/plain"}
-    request = urllib.request.Request(f"{url}/moto-api/reset-auth", str(SETUP_CALLS).encode(), text, method="POST")
+    request = urllib.request.Request(
+        f"{url}/moto-api/reset-auth", str(SETUP_CALLS).encode(), text, method="POST"
+    )
     urllib.request.urlopen(request).close()
     iam = boto3.client("iam", **anyone)
     iam.create_user(UserName="user")
@@ -70,7 +78,9 @@ def access(server):
     }
 
 
-@pytest.mark.parametrize("key", ["a.npy", "deep/er/a.npz", "a.csv", "a.h5", "a.parquet", "a.feather", "a.safetensors"])
+@pytest.mark.parametrize(
+    "key", ["a.npy", "deep/er/a.npz", "a.csv", "a.h5", "a.parquet", "a.feather", "a.safetensors"]
+)
 def test_up_and_down(tmp_path, npk, access, key):
     array = sample("float64", (40, 3)) if key != "a.csv" else np.arange(120.0).reshape(40, 3)
     save(npk, a=array)
@@ -194,7 +204,10 @@ def test_a_connection_that_stays_cut(tmp_path, old, server, access, big):
     cutter = Cutter(server, 4_000_000)
     with pytest.raises(OSError, match="s3://data/big.npy"):
         from_s3(
-            "s3://data/big.npy", old, array_name="fresh", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"}
+            "s3://data/big.npy",
+            old,
+            array_name="fresh",
+            **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"},
         )
     cutter.close()
     assert cutter.cuts > 0
@@ -204,7 +217,9 @@ def test_a_connection_that_stays_cut(tmp_path, old, server, access, big):
 
 def test_a_connection_that_is_cut_once(tmp_path, server, access, big):
     cutter = Cutter(server, 4_000_000, times=1)
-    from_s3("s3://data/big.npy", tmp_path / "b.npk", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"})
+    from_s3(
+        "s3://data/big.npy", tmp_path / "b.npk", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"}
+    )
     cutter.close()
     assert cutter.cuts == 1
     assert_same(load(tmp_path / "b.npk", "big"), big)
@@ -213,7 +228,12 @@ def test_a_connection_that_is_cut_once(tmp_path, server, access, big):
 def test_an_upload_that_is_cut(npk, server, access, big):
     cutter = Cutter(server, 50)
     with pytest.raises(OSError):
-        to_s3(npk, "s3://data/never.npy", array_name="a", **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"})
+        to_s3(
+            npk,
+            "s3://data/never.npy",
+            array_name="a",
+            **{**access, "endpoint": f"http://127.0.0.1:{cutter.port}"},
+        )
     cutter.close()
     with pytest.raises(FileNotFoundError):
         from_s3("s3://data/never.npy", npk, **access)

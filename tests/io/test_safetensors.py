@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
+
 from numpack.io import (
     from_safetensors_file,
     from_tensor_dict,

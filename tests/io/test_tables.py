@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import REALS, any_array, assert_same, load, names, sample, save
+
 from numpack import NumPack
 from numpack.io import (
     from_feather,
@@ -60,7 +60,9 @@ def test_columns_of_one_dtype(tmp_path, npk, kind, dtype):
         assert_same(back.column(at).to_numpy(), array[:, at])
 
 
-@pytest.mark.parametrize("shape", [(20,), (20, 1), (20, 4), (20, 2, 3), (20, 2, 1, 3), (0,), (0, 3), (0, 2, 2)])
+@pytest.mark.parametrize(
+    "shape", [(20,), (20, 1), (20, 4), (20, 2, 3), (20, 2, 1, 3), (0,), (0, 3), (0, 2, 2)]
+)
 def test_shapes_come_back(tmp_path, npk, kind, shape):
     read_file, write_file = FORMATS[kind]
     array = sample("float32", shape)
@@ -156,7 +158,14 @@ def test_dictionaries(tmp_path, npk, kind):
 
 @pytest.mark.parametrize(
     "column",
-    [["a"], [b"a"], [None], [1j.real, "x"], pa.array([0], pa.timestamp("s")), pa.array([1], pa.decimal128(3))],
+    [
+        ["a"],
+        [b"a"],
+        [None],
+        [1j.real, "x"],
+        pa.array([0], pa.timestamp("s")),
+        pa.array([1], pa.decimal128(3)),
+    ],
     ids=["text", "binary", "null", "mixed", "time", "decimal"],
 )
 def test_columns_that_hold_no_numbers(tmp_path, old, kind, column):
@@ -171,7 +180,9 @@ def test_columns_that_hold_no_numbers(tmp_path, old, kind, column):
 def test_many_row_groups_and_chosen_columns(tmp_path, npk):
     array = np.arange(30_000.0).reshape(-1, 3)
     table = pa.table({"a": array[:, 0], "b": array[:, 1], "text": ["x"] * 10_000, "c": array[:, 2]})
-    path = write(table, tmp_path / "a.parquet", row_group_size=97, compression="zstd", data_page_version="2.0")
+    path = write(
+        table, tmp_path / "a.parquet", row_group_size=97, compression="zstd", data_page_version="2.0"
+    )
     assert pq.ParquetFile(path).num_row_groups > 100
     from_parquet(path, npk, columns=["c", "a"], chunk_size=5000)
     assert_same(load(npk, "a"), array[:, [2, 0]])
@@ -188,7 +199,9 @@ def test_lists_of_one_length(tmp_path, npk, kind, make):
     column = pa.array(list(array), make(pa.float32()))
     read_file, write_file = FORMATS[kind]
     read_file(
-        write(pa.table({"embedding": column, "k": range(20)}), tmp_path / f"a.{kind}"), npk, columns=["embedding"]
+        write(pa.table({"embedding": column, "k": range(20)}), tmp_path / f"a.{kind}"),
+        npk,
+        columns=["embedding"],
     )
     np.testing.assert_array_equal(load(npk, "a"), array)
     write_file(npk, tmp_path / f"b.{kind}")
@@ -229,7 +242,9 @@ def test_feather_codecs(tmp_path, npk, compression):
     feather.write_feather(table, tmp_path / "a.feather", compression=compression, chunksize=33)
     from_feather(tmp_path / "a.feather", npk, chunk_size=400)
     assert_same(load(npk, "a")[:, 0], np.arange(1000))
-    to_feather(npk, tmp_path / "b.feather", compression=None if compression == "uncompressed" else compression)
+    to_feather(
+        npk, tmp_path / "b.feather", compression=None if compression == "uncompressed" else compression
+    )
     assert feather.read_table(tmp_path / "b.feather").equals(table)
 
 
@@ -256,6 +271,10 @@ def test_columns_of_one_name(tmp_path, npk, kind):
     FORMATS[kind][0](path, npk)
     assert_same(load(npk, "a"), np.array([[1, 2, 3]]))
     FORMATS[kind][1](npk, tmp_path / f"b.{kind}")
-    assert pq.ParquetFile(tmp_path / "b.parquet").schema_arrow.names == ["a", "a", "b"] if kind == "parquet" else True
+    assert (
+        pq.ParquetFile(tmp_path / "b.parquet").schema_arrow.names == ["a", "a", "b"]
+        if kind == "parquet"
+        else True
+    )
     with pytest.raises(KeyError, match="or several, of name 'a'"):
         FORMATS[kind][0](path, npk, columns=["a"])

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import any_array, assert_same, load, names, sample, save
 from io_memory import CHUNK, MB, growth
+
 from numpack import NumPack
 from numpack.io import (
     from_dlpack,
@@ -25,7 +25,19 @@ from numpack.io import (
 
 torch = pytest.importorskip("torch")
 
-HELD = ["bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128"]
+HELD = [
+    "bool",
+    "uint8",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 if hasattr(torch, "uint32"):
     HELD += ["uint16", "uint32", "uint64"]
 
@@ -219,7 +231,9 @@ def test_memory_is_shared():
 def test_memory_stays_bounded(tmp_path):
     save(tmp_path / "large.npk", x=np.ones((600_000, 64)))
     save(tmp_path / "small.npk", x=np.ones((10, 64)))
-    out, _ = growth("to_pt", tmp_path / "large.npk", tmp_path / "x.pt", tmp_path / "small.npk", chunk_size=None)
+    out, _ = growth(
+        "to_pt", tmp_path / "large.npk", tmp_path / "x.pt", tmp_path / "small.npk", chunk_size=None
+    )
     into, _ = growth("from_pt", tmp_path / "x.pt", tmp_path / "back.npk", tmp_path / "warm-x.pt")
     old_torch = tuple(int(part) for part in torch.__version__.split(".")[:2]) < (2, 1)
     assert max(out, 0 if old_torch else into) < CHUNK + 100 * MB

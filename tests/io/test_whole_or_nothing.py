@@ -9,12 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-
 from io_arrays import assert_same, load, names, save
+
 from numpack import NumPack
 from numpack.io import from_npy, from_tensor_dict, to_hdf5, to_npy, to_zarr
 from numpack.io._partial import is_abandoned, new_file, new_folder, new_token
-from numpack.io._stream import _publish
 
 
 class Stop(Exception):
@@ -150,7 +149,7 @@ def test_kill_leaves_no_new_store(tmp_path, large, npk):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data.npk", "large.npz"]
 
 
-@pytest.mark.parametrize("function, suffix", [("to_npy", "npz"), ("to_hdf5", "h5"), ("to_zarr", "zarr")])
+@pytest.mark.parametrize(("function", "suffix"), [("to_npy", "npz"), ("to_hdf5", "h5"), ("to_zarr", "zarr")])
 def test_kill_leaves_the_file(tmp_path, npk, function, suffix):
     pytest.importorskip({"h5": "h5py", "zarr": "zarr"}.get(suffix, "numpy"))
     save(npk, x=np.arange(500_000))
@@ -172,29 +171,6 @@ def test_what_is_in_memory_is_written_once(old):
         # Files are named after their commit: the first made `old`, the next one both others.
         commits = [entry["data_file"].split(".")[1] for entry in store.get_metadata()["arrays"].values()]
     assert commits == ["1", "2", "2"]
-
-
-class Renaming:
-    """A store that can rename, and keeps what it is asked."""
-
-    def __init__(self):
-        self.calls = []
-
-    def _rename(self, source, target):
-        self.calls.append((source, target))
-
-    def _save_and_drop(self, arrays, dropped):
-        self.calls.append((arrays, dropped))
-
-    def load(self, name, mmap_mode):
-        return name
-
-
-def test_a_store_that_can_rename_copies_nothing():
-    store = Renaming()
-    _publish(store, {}, {"x": "hidden"}, [])
-    _publish(store, {}, {"x": "hidden"}, ["old"])
-    assert store.calls == [("hidden", "x"), ({"x": "hidden"}, ["hidden", "old"])]
 
 
 def test_work_of_the_living_is_left_alone(large, old):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
+
 from numpack.io import from_zarr, to_zarr
 
 zarr = pytest.importorskip("zarr")
@@ -25,7 +25,14 @@ def test_every_dtype(tmp_path, npk, zarr_format, dtype):
     assert_same(found[()], array)
 
 
-CODECS_2 = [None, numcodecs.Blosc("lz4"), numcodecs.Zlib(3), numcodecs.GZip(2), numcodecs.BZ2(), numcodecs.LZ4()]
+CODECS_2 = [
+    None,
+    numcodecs.Blosc("lz4"),
+    numcodecs.Zlib(3),
+    numcodecs.GZip(2),
+    numcodecs.BZ2(),
+    numcodecs.LZ4(),
+]
 
 
 @pytest.mark.parametrize("codec", CODECS_2, ids=lambda codec: getattr(codec, "codec_id", "none"))
@@ -60,7 +67,13 @@ def test_codecs_of_format_3(tmp_path, npk, codec, shards):
     root = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
     serializer = zarr.codecs.BytesCodec(endian="big")
     made = root.create_array(
-        "in/x", shape=array.shape, chunks=(7, 3), shards=shards, dtype="f8", compressors=codec, serializer=serializer
+        "in/x",
+        shape=array.shape,
+        chunks=(7, 3),
+        shards=shards,
+        dtype="f8",
+        compressors=codec,
+        serializer=serializer,
     )
     made[:] = array
     from_zarr(tmp_path / "a.zarr", npk, chunk_size=400)

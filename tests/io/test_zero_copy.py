@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from io_arrays import assert_same, save
+
 from numpack import NumPack
 from numpack.io import (
     DLPackBuffer,
@@ -75,7 +75,12 @@ def test_wrapped():
     wrapped = wrap_for_zero_copy(array)
     assert isinstance(wrapped, ZeroCopyArray)
     assert repr(wrapped) == "<ZeroCopyArray shape=(6,) dtype=float32>"
-    for found in (np.asarray(wrapped), wrapped.to_numpy(), np.from_dlpack(wrapped), wrapped.to_dlpack().to_numpy()):
+    for found in (
+        np.asarray(wrapped),
+        wrapped.to_numpy(),
+        np.from_dlpack(wrapped),
+        wrapped.to_dlpack().to_numpy(),
+    ):
         assert np.shares_memory(found, array)
     assert np.shares_memory(arrow_to_numpy_zero_copy(pa.array(wrapped)), array)
     assert np.shares_memory(arrow_to_numpy_zero_copy(wrapped.to_arrow()), array)

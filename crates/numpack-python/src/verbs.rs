@@ -122,17 +122,21 @@ impl NumPack {
         numpack::check_name(&name_of(name)?).map_err(raise)
     }
 
-    /// Saves a dict of arrays and removes the arrays `dropped`, in one commit: what a batch ends with.
-    fn _save_and_drop(
+    /// Saves a dict of arrays, removes the arrays `dropped` and renames others, in one commit: what batches and
+    /// imports end with.
+    #[pyo3(signature = (arrays, dropped, renamed=Vec::new()))]
+    fn _exchange(
         &self,
         py: Python<'_>,
         arrays: &Bound<'_, PyAny>,
         dropped: Vec<String>,
+        renamed: Vec<(String, String)>,
     ) -> PyResult<()> {
         let open = self.opened(py)?;
         let inputs = Inputs::new(arrays, |_| Ok(None))?;
         let (raw, dropped) = (inputs.raw(), dropped.iter().map(String::as_str).collect::<Vec<_>>());
-        open.write(py, |store| store.save_and_drop(&raw, &dropped))
+        let renamed: Vec<_> = renamed.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+        open.write(py, |store| store.exchange(&raw, &dropped, &renamed))
     }
 
     /// load(name, lazy=False, *, mmap_mode=None): the array, as of one commit.
@@ -360,12 +364,6 @@ impl NumPack {
         }
         let names = [(&*old_name, &*new_name)];
         self.opened(py)?.write(py, |store| store.rename_many(&names, overwrite))
-    }
-
-    /// Renames several arrays in one commit, in place of those that have the names.
-    fn _rename_many(&self, py: Python<'_>, names: Vec<(String, String)>) -> PyResult<()> {
-        let names: Vec<_> = names.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
-        self.opened(py)?.write(py, |store| store.rename_many(&names, true))
     }
 
     /// reset(): removes every array, in one commit.

@@ -32,7 +32,9 @@ def is_large_file(path: PathLike, threshold: int = LARGE_FILE_THRESHOLD) -> bool
     return get_file_size(path) >= threshold
 
 
-def estimate_chunk_rows(shape: Sequence[int], dtype: npt.DTypeLike, chunk_size: int = DEFAULT_CHUNK_SIZE) -> int:
+def estimate_chunk_rows(
+    shape: Sequence[int], dtype: npt.DTypeLike, chunk_size: int = DEFAULT_CHUNK_SIZE
+) -> int:
     """Rows of an array of this shape and dtype that fit into `chunk_size` bytes; at least one.
 
     >>> estimate_chunk_rows((1_000_000, 128), "float32", 1 << 20)

@@ -127,8 +127,12 @@ def check_tree(found: Sequence[Stored], format_name: str) -> None:
     for name in sorted(names):
         parts = name.split("/")
         if any(part in ("", ".", "..") for part in parts):
-            raise TypeError(f"{format_name} cannot hold the name {name!r}: a part between slashes is empty or dots")
+            raise TypeError(
+                f"{format_name} cannot hold the name {name!r}: a part between slashes is empty or dots"
+            )
         for end in range(1, len(parts)):
             group = "/".join(parts[:end])
             if group in names:
-                raise TypeError(f"{format_name} cannot hold {name!r} beside {group!r}, which would be its group")
+                raise TypeError(
+                    f"{format_name} cannot hold {name!r} beside {group!r}, which would be its group"
+                )

@@ -217,7 +217,9 @@ def read_whole(source: Source, block: int, meter: Optional[Meter] = None) -> np.
     return result
 
 
-def _outdated(store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], drop_others: bool) -> List[str]:
+def _outdated(
+    store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], drop_others: bool
+) -> List[str]:
     """What goes in the commit that shows the new arrays: their old columns, or everything else."""
     new = {*whole, *staged}
     if not drop_others:
@@ -226,17 +228,11 @@ def _outdated(store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, st
     return [name for name in store.get_member_list() if name not in new and not name.startswith(_STAGED)]
 
 
-def _publish(store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], dropped: List[str]) -> None:
+def _publish(
+    store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], dropped: List[str]
+) -> None:
     """One commit: saves `whole`, gives the `staged` arrays their names, removes `dropped`."""
-    rename: Optional[Callable[[str, str], None]] = getattr(store, "_rename", None)
-    if rename is not None and len(staged) == 1 and not whole and not dropped:
-        ((name, hidden),) = staged.items()
-        rename(hidden, name)
-        return
-    arrays = dict(whole)
-    for name, hidden in staged.items():
-        arrays[name] = store.load(hidden, mmap_mode="r")
-    store._save_and_drop(arrays, [*staged.values(), *dropped])
+    store._exchange(whole, dropped, [(hidden, name) for name, hidden in staged.items()])
 
 
 def _drop_abandoned(store: NumPack) -> None:

@@ -185,7 +185,9 @@ def _cells(pa: Any, name: str, cells: Any, shape: Tuple[int, ...], nulls: _Nulls
             lengths = np.diff(cells.offsets.to_numpy())
             if (lengths != length).any():
                 found = lengths[lengths != length][0]
-                raise TypeError(f"column {name!r} has lists of {length} and of {found}: rows must have one shape")
+                raise TypeError(
+                    f"column {name!r} has lists of {length} and of {found}: rows must have one shape"
+                )
         cells, count = cells.flatten(), count * length
     if len(cells) != count:
         raise TypeError(f"column {name!r} has lists of several lengths: rows must have one shape")

@@ -100,7 +100,9 @@ def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
     pa = need("pyarrow", "arrow")
     if isinstance(array, pa.ChunkedArray):
         if array.num_chunks != 1:
-            raise ValueError(f"{array.num_chunks} chunks lie in different places: call combine_chunks() first")
+            raise ValueError(
+                f"{array.num_chunks} chunks lie in different places: call combine_chunks() first"
+            )
         array = array.chunk(0)
     if not isinstance(array, pa.Array):
         raise TypeError(f"expected a pyarrow.Array, got {type(array).__name__}")

@@ -95,7 +95,9 @@ def to_csv(
     size = block_size(chunk_size)
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         if len(stored.shape) not in (1, 2):
-            raise TypeError(f"text holds arrays of 1 or 2 dimensions, and {stored.name!r} has {len(stored.shape)}")
+            raise TypeError(
+                f"text holds arrays of 1 or 2 dimensions, and {stored.name!r} has {len(stored.shape)}"
+            )
         rows = min(DEFAULT_BATCH_ROWS, stored.rows_in(max(1, size // 8)))
         chosen = "%d" if stored.dtype.kind in "iub" and fmt == _FLOATS else fmt
         with new_file(output_path) as partial, open(partial, "w", encoding="utf-8", newline="") as file:
@@ -214,7 +216,9 @@ class _Text:
         result = np.empty((len(rows), width), self.dtype)
         for at, fields in enumerate(rows):
             if len(fields) != width:
-                raise ValueError(f"row {at} after line {self.line}: {len(fields)} fields where {width} should be")
+                raise ValueError(
+                    f"row {at} after line {self.line}: {len(fields)} fields where {width} should be"
+                )
             result[at] = [self._value(field, at) for field in fields]
         return self._shaped(result)
 

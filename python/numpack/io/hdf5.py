@@ -44,7 +44,9 @@ def from_hdf5(
             found = {top.name.rpartition("/")[2]: top}
         else:
             found = dict(_datasets(h5py, top, "", frozenset()))
-        sources = [_source(name, dataset) for name, dataset in picked_members(found, array_names, input_path).items()]
+        sources = [
+            _source(name, dataset) for name, dataset in picked_members(found, array_names, input_path).items()
+        ]
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 

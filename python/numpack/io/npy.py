@@ -21,7 +21,16 @@ from numpack.io._progress import Meter, Progress
 from numpack.io._raw import COPY, column_blocks, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, only, stored_arrays
-from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, stem, store_arrays
+from numpack.io._stream import (
+    Names,
+    Options,
+    Source,
+    block_size,
+    one_name,
+    picked_members,
+    stem,
+    store_arrays,
+)
 
 _MAGIC = b"\x93NUMPY"
 # A header that describes a plain dtype and any shape is far below this.
@@ -105,7 +114,9 @@ def _from_file(file: IO[bytes], name: str) -> Source:
     header = _read_header(file, name)
     found = os.fstat(file.fileno()).st_size - header.offset
     if found < header.nbytes():
-        raise ValueError(f"{name}: the file is cut off: {found} bytes of data where {header.nbytes()} should be")
+        raise ValueError(
+            f"{name}: the file is cut off: {found} bytes of data where {header.nbytes()} should be"
+        )
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         if header.fortran and header.nbytes():
@@ -127,7 +138,9 @@ def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, sta
         header = _read_header(member, name)
     found = info.file_size - header.offset
     if found < header.nbytes():
-        raise ValueError(f"{name}: the member is cut off: {found} bytes of data where {header.nbytes()} should be")
+        raise ValueError(
+            f"{name}: the member is cut off: {found} bytes of data where {header.nbytes()} should be"
+        )
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         member = stack.enter_context(archive.open(info))

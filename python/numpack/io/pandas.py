@@ -76,7 +76,9 @@ def to_dataframe(
         kept = table_columns(stored, columns, column_dtypes)
         array = stored.load(meter)
     if set(kept.dtypes) == {array.dtype.name}:
-        return pd.DataFrame(array.reshape(len(array), -1) if kept.ndim == 1 else array, columns=list(kept.names))
+        return pd.DataFrame(
+            array.reshape(len(array), -1) if kept.ndim == 1 else array, columns=list(kept.names)
+        )
     parts = split(kept, array)
     frame = pd.DataFrame(dict(enumerate(parts)), copy=False)
     frame.columns = list(kept.names)
@@ -107,7 +109,9 @@ def _numbers(series: Any, dtype: Optional[npt.DTypeLike], fill_null: Optional[fl
     assert own is not None
     missing: List[bool] = series.isna().to_numpy()
     wanted = own if dtype is None else np.dtype(dtype)
-    if not np.any(missing) or (isinstance(series.dtype, np.dtype) and fill_null is None and wanted.kind in "fc"):
+    if not np.any(missing) or (
+        isinstance(series.dtype, np.dtype) and fill_null is None and wanted.kind in "fc"
+    ):
         return np.asarray(series.to_numpy(own)).astype(wanted, copy=False)
     if fill_null is None and wanted.kind not in "fc":
         raise TypeError(

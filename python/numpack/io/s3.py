@@ -84,7 +84,11 @@ def from_s3(
         local = Path(folder) / f"object.{chosen}"
         with _errors(s3_path):
             _download(_store(bucket, storage_options), key, local, progress)
-        options = {"drop_if_exists": drop_if_exists, "return_npk_obj": return_npk_obj, **(format_options or {})}
+        options = {
+            "drop_if_exists": drop_if_exists,
+            "return_npk_obj": return_npk_obj,
+            **(format_options or {}),
+        }
         return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
 
 

@@ -152,7 +152,8 @@ def get_safetensors_metadata(input_path: PathLike) -> Dict[str, Any]:
     """
     header, _ = _read_header(input_path)
     tensors = {
-        name: {"dtype": entry["dtype"], "shape": tuple(entry["shape"])} for name, entry in header["tensors"].items()
+        name: {"dtype": entry["dtype"], "shape": tuple(entry["shape"])}
+        for name, entry in header["tensors"].items()
     }
     return {"metadata": header["metadata"], "tensors": tensors}
 
@@ -214,7 +215,11 @@ def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) ->
         if stored.name == "__metadata__":
             raise TypeError("SafeTensors keeps the name '__metadata__' for itself")
         offsets = [place, place + stored.nbytes]
-        entries[stored.name] = {"dtype": _NAMES[stored.dtype.name], "shape": stored.shape, "data_offsets": offsets}
+        entries[stored.name] = {
+            "dtype": _NAMES[stored.dtype.name],
+            "shape": stored.shape,
+            "data_offsets": offsets,
+        }
         place = offsets[1]
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

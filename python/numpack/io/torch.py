@@ -90,7 +90,9 @@ def from_tensor(
     """Stores a tensor from any device, or anything numpy.asarray takes. bfloat16: as for `from_pt`."""
     check_bfloat16(bfloat16)
     options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
-    return store_arrays([in_memory(array_name, tensor_array(array_name, tensor, bfloat16))], output_path, options)
+    return store_arrays(
+        [in_memory(array_name, tensor_array(array_name, tensor, bfloat16))], output_path, options
+    )
 
 
 def to_tensor(
@@ -181,7 +183,9 @@ def _check_plain(torch: Any, name: str, tensor: Any) -> None:
             f"entry {name!r} holds {type(tensor).__name__}, not a tensor: take others with key= or array_names="
         )
     if tensor.layout != torch.strided or tensor.is_quantized:
-        raise TypeError(f"tensor {name!r} is sparse or quantized: make it dense with to_dense() or dequantize()")
+        raise TypeError(
+            f"tensor {name!r} is sparse or quantized: make it dense with to_dense() or dequantize()"
+        )
 
 
 def _source(torch: Any, name: str, tensor: Any, bfloat16: Bfloat16) -> Source:

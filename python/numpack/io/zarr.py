@@ -14,7 +14,16 @@ from numpack.io._partial import new_folder
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
-from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, stem, store_arrays
+from numpack.io._stream import (
+    Names,
+    Options,
+    Source,
+    block_size,
+    one_name,
+    picked_members,
+    stem,
+    store_arrays,
+)
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 

@@ -121,7 +121,7 @@ impl ParallelIO {
     /// # Errors
     /// As for [`ParallelIO::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.save(writing, arrays, &[]))
+        self.write(|core, writing| core.save(writing, arrays, Vec::new()))
     }
 
     /// The whole array, in memory of its own.
@@ -314,14 +314,6 @@ impl ParallelIO {
     /// As for [`ParallelIO::drop_arrays`]; `InvalidArgument` for a name given twice.
     pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
         self.write(|core, writing| core.drop_rows(writing, drops))
-    }
-
-    /// Saves arrays given as bytes and removes others, in one commit.
-    ///
-    /// # Errors
-    /// As for [`ParallelIO::save_raw`] and [`ParallelIO::drop_many`].
-    pub fn save_and_drop(&self, arrays: &[RawArray<'_>], dropped: &[&str]) -> NpkResult<()> {
-        self.write(|core, writing| core.save(writing, arrays, dropped))
     }
 
     /// Rewrites an array without its deleted rows, in constant memory.

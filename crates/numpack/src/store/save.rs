@@ -16,23 +16,21 @@ use crate::storage::parts::{self, BLOCK};
 use crate::storage::{Access, FileName, LockKind, StorageFile};
 
 impl Core {
-    /// Saves arrays and removes others in one commit; existing names get new contents.
+    /// Saves arrays in one commit; existing names get new contents. `after` goes into the same commit.
     ///
     /// # Errors
-    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, `ArrayNotFound` for one to
-    /// remove, and those of a commit.
+    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, and those of a commit.
     pub(crate) fn save(
         &self,
         writing: &Writing<'_>,
         arrays: &[RawArray<'_>],
-        removed: &[&str],
+        after: Vec<Op>,
     ) -> NpkResult<()> {
         arrays.iter().try_for_each(check)?;
-        check_names_differ(arrays.iter().map(|array| array.name).chain(removed.iter().copied()))?;
-        if arrays.is_empty() {
-            return self.remove_arrays(writing, removed);
+        check_names_differ(arrays.iter().map(|array| array.name))?;
+        if arrays.is_empty() && after.is_empty() {
+            return Ok(());
         }
-        let removes = self.removes(removed)?;
         let puts = self.plan(writing, arrays);
         let written = self.write_all(writing, arrays, puts);
         let committed = written.and_then(|mut puts| {
@@ -41,7 +39,7 @@ impl Core {
             if writing.durability == Durability::Power {
                 self.folder.sync().map_err(|e| self.poison(e))?;
             }
-            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(removes).collect();
+            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(after).collect();
             self.commit(writing, &ops, &[])
         });
         if committed.is_err() {
