@@ -4,7 +4,7 @@
 # requirements-dev.txt or the Rust sources have changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python check bench bench-python bench-vector wheel sdist clean \
+.PHONY: help demo test test-rust test-python test-torch check bench bench-python bench-vector wheel sdist clean \
 	need-build need-check need-python
 
 PYTHON ?= python3
@@ -39,6 +39,12 @@ test-python: $(PACKAGE) ## test the Python package and hold the stubs to the com
 		--allowlist scripts/stubtest_allowlist.txt numpack
 	$(IN_VENV)/python -m pytest
 
+test-torch: $(PACKAGE) ## test the conversions of PyTorch, in an environment of their own: some gigabytes
+	$(PYTHON) -m venv $(VENV)-torch
+	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check \
+		torch pytest hypothesis safetensors .
+	$(VENV)-torch/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_formats_document.py
+
 check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house rules; changes no file
 	cargo fmt --all --check
 	cargo fmt --check $(SEED_PROGRAMS)
@@ -67,7 +73,7 @@ sdist: $(TOOLS) ## pack the source distribution into DIST
 	$(MATURIN) sdist --out $(DIST)
 
 clean: ## remove .venv, DIST and everything that was built
-	rm -rf $(VENV) $(DIST) target python/numpack/_numpack.abi3.so
+	rm -rf $(VENV) $(VENV)-torch $(DIST) target python/numpack/_numpack.abi3.so
 
 $(TOOLS): requirements-dev.txt | need-python
 	$(PYTHON) -m venv --clear $(VENV)

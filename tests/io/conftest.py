@@ -1,10 +1,17 @@
-"""What the tests of conversions share: places, arrays of every dtype, exact comparison."""
+"""What the tests of conversions share: places, arrays of every dtype, exact comparison.
+
+PyTorch is some gigabytes: its tests are collected where it is installed, which `make test-torch` sees to.
+"""
+
+import importlib.util
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
 from numpack import NumPack
+
+collect_ignore = [] if importlib.util.find_spec("torch") else ["test_torch.py"]
 
 settings.register_profile(
     "io",

@@ -121,7 +121,8 @@ impl NumPack {
     ///
     /// Reads the mapped file once, without a copy. Raises KeyError; ValueError for another dimension, metric or
     /// k; TypeError for a dtype that the metric does not take; IndexError for row numbers out of range.
-    #[pyo3(signature = (array_name, queries, k=10, metric="cosine".into(), r#where=None))]
+    #[pyo3(signature = (array_name, queries, k=10, metric="cosine".into(), r#where=None),
+           text_signature = "($self, array_name, queries, k=10, metric='cosine', where=None)")]
     fn search<'py>(
         &self,
         py: Python<'py>,
