@@ -60,7 +60,8 @@ check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house
 bench: need-build ## measure the engine on this machine
 	cargo bench --locked -p numpack --bench engine
 
-bench-vector: need-build ## measure vector search on this machine
+bench-vector: $(PACKAGE) ## measure vector search beside NumPy, FAISS and usearch, and the parts of the engine's scan
+	$(IN_VENV)/python benchmarks/bench_vector.py
 	cargo bench --locked -p numpack --bench vector
 
 bench-python: $(PACKAGE) ## measure the Python package beside .npy, HDF5 and Zarr on this machine
