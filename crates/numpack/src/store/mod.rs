@@ -14,7 +14,9 @@ mod read;
 mod recover;
 mod rename;
 mod replace;
+mod replace_all;
 mod save;
+mod snapshot;
 mod sync;
 mod typed;
 mod verify;
@@ -31,11 +33,13 @@ pub use writable::WritableView;
 /// Longest array name in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 
-/// What views and streams need of the store's inside.
+/// What views, streams and packages need of the store's inside.
 pub(crate) mod internal {
     pub(crate) use super::core::Core;
     pub(crate) use super::fill::Filled;
     pub(crate) use super::raw::Elements;
     pub(crate) use super::read::{Target, require_rows};
+    pub(crate) use super::replace_all::NewArray;
+    pub(crate) use super::snapshot::{Snapshot, SnapshotArray};
     pub(crate) use super::typed::{check_dtype_of, into_array};
 }

@@ -1,0 +1,131 @@
+//! One block: shuffled where that helps, compressed, and back. Works in buffers that are used again.
+
+use std::sync::{Mutex, PoisonError};
+
+use zstd::bulk::{Compressor, Decompressor};
+
+use super::format::{BLOCK, Codec};
+use crate::core::dtype::DataType;
+
+/// Bytes in the middle of a block that are tried both ways to see whether shuffling helps.
+const SAMPLE: usize = 32 << 10;
+/// A block must shrink by one part in this many: less is not worth the time to decompress it.
+const WORTH: usize = 64;
+
+/// What one thread works with.
+pub(super) struct Kit {
+    compressor: Option<(i32, Compressor<'static>)>,
+    decompressor: Option<Decompressor<'static>>,
+    /// The block as it is in the array.
+    pub(super) raw: Vec<u8>,
+    /// The block as it is in the file.
+    pub(super) packed: Vec<u8>,
+    shuffled: Vec<u8>,
+}
+
+/// Kits that wait for a thread; there are never more than threads at work.
+#[derive(Default)]
+pub(super) struct Kits(Mutex<Vec<Kit>>);
+
+impl Kits {
+    /// Lends a kit to `work`.
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut Kit) -> R) -> R {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut kit = kept.unwrap_or_else(Kit::new);
+        let result = work(&mut kit);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
+        result
+    }
+}
+
+impl Kit {
+    fn new() -> Kit {
+        let (raw, packed, shuffled) = (Vec::new(), Vec::new(), Vec::new());
+        Kit { compressor: None, decompressor: None, raw, packed, shuffled }
+    }
+
+    /// Compresses the first `len` bytes of `raw` into `packed`, or says that they are better stored.
+    pub(super) fn pack(&mut self, len: usize, item: usize, level: i32) -> std::io::Result<Codec> {
+        let shuffle = item > 1 && len >= 2 * item && self.shuffling_helps(len, item, level)?;
+        if shuffle {
+            self.shuffled.resize(len.max(self.shuffled.len()), 0);
+            super::shuffle::shuffle(&self.raw[..len], item, &mut self.shuffled[..len]);
+        }
+        let source = if shuffle { &self.shuffled[..len] } else { &self.raw[..len] };
+        let compressor = compressor(&mut self.compressor, level)?;
+        let worth = compress(compressor, source, &mut self.packed)? < len - len / WORTH;
+        Ok(match (worth, shuffle) {
+            (false, _) => Codec::Stored,
+            (true, false) => Codec::Zstd,
+            (true, true) => Codec::ShuffledZstd,
+        })
+    }
+
+    fn shuffling_helps(&mut self, len: usize, item: usize, level: i32) -> std::io::Result<bool> {
+        let size = len.min(SAMPLE) / item * item;
+        let start = (len - size) / 2 / item * item;
+        let sample = &self.raw[start..start + size];
+        self.shuffled.resize(size.max(self.shuffled.len()), 0);
+        super::shuffle::shuffle(sample, item, &mut self.shuffled[..size]);
+        let compressor = compressor(&mut self.compressor, level)?;
+        let plain = compress(compressor, sample, &mut self.packed)?;
+        Ok(compress(compressor, &self.shuffled[..size], &mut self.packed)? < plain)
+    }
+
+    /// Undoes [`Kit::pack`] for a block whose bytes are in `packed`; false when they do not give exactly
+    /// `len` bytes.
+    pub(super) fn unpack(&mut self, codec: Codec, len: usize, item: usize) -> std::io::Result<bool> {
+        if codec == Codec::Stored {
+            std::mem::swap(&mut self.raw, &mut self.packed);
+            return Ok(self.raw.len() == len);
+        }
+        self.raw.resize(len.max(self.raw.len()), 0);
+        let target = match codec {
+            Codec::ShuffledZstd => {
+                self.shuffled.resize(len.max(self.shuffled.len()), 0);
+                &mut self.shuffled[..len]
+            }
+            _ => &mut self.raw[..len],
+        };
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new()?),
+        };
+        // The target is as long as the block may be: a block that says more is an error and no more memory.
+        if decompressor.decompress_to_buffer(&self.packed, target).ok() != Some(len) {
+            return Ok(false);
+        }
+        if codec == Codec::ShuffledZstd {
+            super::shuffle::unshuffle(&self.shuffled[..len], item, &mut self.raw[..len]);
+        }
+        Ok(true)
+    }
+}
+
+/// The compressor of this level, made when the kept one is of another.
+fn compressor<'a>(
+    kept: &'a mut Option<(i32, Compressor<'static>)>,
+    level: i32,
+) -> std::io::Result<&'a mut Compressor<'static>> {
+    let fitting = kept.take().filter(|(its, _)| *its == level);
+    let (_, compressor) = kept.insert(match fitting {
+        Some(fitting) => fitting,
+        None => (level, Compressor::new(level)?),
+    });
+    Ok(compressor)
+}
+
+/// Compresses into the front of `target` and returns the length.
+fn compress(compressor: &mut Compressor<'static>, source: &[u8], target: &mut Vec<u8>) -> std::io::Result<usize> {
+    target.clear();
+    target.reserve(zstd::zstd_safe::compress_bound(source.len().max(BLOCK as usize)));
+    compressor.compress_to_buffer(source, target)
+}
+
+/// Bytes of what is shuffled: an element, or each part of a complex one.
+pub(super) fn item_bytes(dtype: DataType) -> usize {
+    match dtype {
+        DataType::Complex64 | DataType::Complex128 => dtype.size_bytes() / 2,
+        _ => dtype.size_bytes(),
+    }
+}
