@@ -122,7 +122,9 @@ pub(crate) struct Compact {
 
 /// Put a store into one compressed file.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  numpack pack data.npk\n  numpack pack data.npk backup/data.npkg --overwrite")]
+#[command(
+    after_help = "Examples:\n  numpack pack data.npk\n  numpack pack data.npk backup/data.npkg --overwrite"
+)]
 pub(crate) struct Pack {
     /// The store's folder.
     pub(crate) store: PathBuf,
@@ -147,7 +149,9 @@ pub(crate) struct Pack {
 
 /// Make a store from a package, checking every byte.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  numpack unpack data.npkg\n  numpack unpack data.npkg restored --overwrite")]
+#[command(
+    after_help = "Examples:\n  numpack unpack data.npkg\n  numpack unpack data.npkg restored --overwrite"
+)]
 pub(crate) struct Unpack {
     /// The package.
     pub(crate) package: PathBuf,

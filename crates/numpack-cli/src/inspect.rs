@@ -28,7 +28,8 @@ pub(crate) fn list(args: &Ls, output: &mut Output) -> NpkResult<Outcome> {
         let arrays: Vec<Value> = arrays.iter().map(describe).collect();
         output.json(&json!({ "store": args.store.display().to_string(), "arrays": arrays }))?;
     } else {
-        let row = |a: &ArrayMetadata| [clean(&a.name), a.dtype.to_string(), shape(&a.shape), bytes(a.size_bytes)];
+        let row =
+            |a: &ArrayMetadata| [clean(&a.name), a.dtype.to_string(), shape(&a.shape), bytes(a.size_bytes)];
         output.table(["NAME", "DTYPE", "SHAPE", "SIZE"], &arrays.iter().map(row).collect::<Vec<_>>())?;
     }
     Ok(Outcome::Fine)
@@ -66,7 +67,13 @@ pub(crate) fn info(args: &Info, output: &mut Output) -> NpkResult<Outcome> {
     if args.files {
         output.line("")?;
         let row = |(a, len): &(ArrayMetadata, u64)| {
-            [clean(&a.name), a.data_file.clone(), bytes(a.size_bytes), bytes(a.file_bytes - a.size_bytes), bytes(len - a.file_bytes)]
+            [
+                clean(&a.name),
+                a.data_file.clone(),
+                bytes(a.size_bytes),
+                bytes(a.file_bytes - a.size_bytes),
+                bytes(len - a.file_bytes),
+            ]
         };
         let rows: Vec<_> = room.arrays.iter().map(row).collect();
         output.table(["NAME", "FILE", "LIVE", "DELETED", "FREE"], &rows)?;

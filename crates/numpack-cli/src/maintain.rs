@@ -37,7 +37,10 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
             output.line(&clean(&finding.to_string()))?;
         }
         let state = if report.is_sound() { "sound" } else { "damaged" };
-        output.line(&format!("{state}: {} arrays, {} of them checked by checksum", report.arrays, report.checksummed))?;
+        output.line(&format!(
+            "{state}: {} arrays, {} of them checked by checksum",
+            report.arrays, report.checksummed
+        ))?;
     }
     Ok(if report.is_sound() { Outcome::Fine } else { Outcome::Finding })
 }
@@ -73,9 +76,12 @@ pub(crate) fn compact(args: &Compact, output: &mut Output) -> NpkResult<Outcome>
     store.sync_metadata()?;
     let freed: u64 = done.iter().map(|(_, _, freed)| freed).sum();
     if args.json {
-        let array = |(name, rows, freed): &(&String, u64, u64)| json!({ "name": name, "rows": rows, "bytes": freed });
+        let array =
+            |(name, rows, freed): &(&String, u64, u64)| json!({ "name": name, "rows": rows, "bytes": freed });
         let arrays: Vec<Value> = done.iter().map(array).collect();
-        output.json(&json!({ "store": args.store.display().to_string(), "freed_bytes": freed, "arrays": arrays }))?;
+        output.json(
+            &json!({ "store": args.store.display().to_string(), "freed_bytes": freed, "arrays": arrays }),
+        )?;
         return Ok(Outcome::Fine);
     }
     for (name, rows, freed) in &done {

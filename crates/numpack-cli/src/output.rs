@@ -99,7 +99,9 @@ fn shortened(text: &str, width: usize) -> String {
 
 /// A text that somebody else chose, such as a name: nothing in it moves the cursor.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { c.escape_default().to_string() } else { c.to_string() })
+        .collect()
 }
 
 /// Bytes as people read them.

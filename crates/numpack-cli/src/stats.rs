@@ -102,7 +102,8 @@ struct Mean {
 impl Mean {
     fn add(&mut self, value: f64) {
         let sum = self.sum + value;
-        self.lost += if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
+        self.lost +=
+            if self.sum.abs() >= value.abs() { (self.sum - sum) + value } else { (value - sum) + self.sum };
         self.sum = sum;
     }
 
@@ -186,9 +187,10 @@ fn measure<T: Element>(
 impl Measured {
     fn json(&self) -> Value {
         let value = |pair: Option<&(String, Value)>| pair.map_or(Value::Null, |(_, value)| value.clone());
-        let histogram = self.histogram.as_ref().map(|(low, high, counts)| {
-            json!({ "low": low, "high": high, "counts": counts })
-        });
+        let histogram = self
+            .histogram
+            .as_ref()
+            .map(|(low, high, counts)| json!({ "low": low, "high": high, "counts": counts }));
         json!({
             "name": self.metadata.name,
             "dtype": self.metadata.dtype.name(),
@@ -231,7 +233,10 @@ fn draw(low: f64, high: f64, counts: &[u64], output: &mut Output) -> NpkResult<(
     let number = most.to_string().len();
     let room = output.width().saturating_sub(label + number + 4).clamp(1, LONGEST_BAR);
     for (text, &count) in labels.iter().zip(counts) {
-        output.line(&format!("  {text:>label$} {count:>number$} {}", bar(count as f64 / most as f64 * room as f64)))?;
+        output.line(&format!(
+            "  {text:>label$} {count:>number$} {}",
+            bar(count as f64 / most as f64 * room as f64)
+        ))?;
     }
     Ok(())
 }

@@ -113,7 +113,8 @@ fn what_goes_in_comes_out() {
         }
         let found = contents(&copy);
         assert!(found == expected, "{options:?}");
-        let told: Vec<_> = info(&file).unwrap().arrays.into_iter().map(|a| (a.name, a.shape, a.deleted_rows)).collect();
+        let told: Vec<_> =
+            info(&file).unwrap().arrays.into_iter().map(|a| (a.name, a.shape, a.deleted_rows)).collect();
         assert_eq!(told, found.into_iter().map(|a| (a.0, a.2, a.3)).collect::<Vec<_>>());
         fs::remove_dir_all(dir.path().join("copy")).unwrap();
     }
@@ -157,9 +158,7 @@ fn targets_that_are_there() {
     let dir = scratch();
     let (source, file) = (dir.path().join("data.npk"), dir.path().join("data.npkg"));
     small(&source);
-    let exists = |error: NpkError| {
-        matches!(error, NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists)
-    };
+    let exists = |error: NpkError| matches!(error, NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists);
     fs::write(&file, "mine").unwrap();
     assert!(exists(pack(&source, None, PackOptions::new(), quiet).unwrap_err()));
     assert_eq!(fs::read(&file).unwrap(), b"mine");
@@ -173,7 +172,12 @@ fn targets_that_are_there() {
     assert!(refused(pack(&file, None, PackOptions::new(), quiet)), "a file is no store");
     assert!(refused(pack(dir.path(), Some(&dir.path().join("x")), PackOptions::new(), quiet)));
     assert!(refused(unpack(source.join("metadata.npkm"), Some(&dir.path().join("x")), fast(), quiet)));
-    assert!(refused(pack(&source, Some(&dir.path().join("x")), PackOptions::new().compression(Some(99)), quiet)));
+    assert!(refused(pack(
+        &source,
+        Some(&dir.path().join("x")),
+        PackOptions::new().compression(Some(99)),
+        quiet
+    )));
     // A folder of somebody else's files is never replaced.
     fs::create_dir(dir.path().join("letters")).unwrap();
     fs::write(dir.path().join("letters/one.txt"), "dear").unwrap();
@@ -225,9 +229,7 @@ fn a_callback_stops_the_work_and_nothing_is_left() {
         0 => ControlFlow::Continue(()),
         _ => ControlFlow::Break(()),
     };
-    let interrupted = |result: NpkResult<PathBuf>| {
-        matches!(result, Err(NpkError::Io { source, .. }) if source.kind() == std::io::ErrorKind::Interrupted)
-    };
+    let interrupted = |result: NpkResult<PathBuf>| matches!(result, Err(NpkError::Io { source, .. }) if source.kind() == std::io::ErrorKind::Interrupted);
     assert!(interrupted(pack(&source, Some(&dir.path().join("x/y.npkg")), PackOptions::new(), stop)));
     assert!(interrupted(unpack(&file, Some(&dir.path().join("x/y.npk")), fast(), stop)));
     let before = contents(&source);
@@ -250,7 +252,9 @@ fn every_changed_byte_and_every_cut_is_refused() {
         let new = unpack(&file, Some(&target), fast(), quiet);
         let known = matches!(
             new,
-            Err(NpkError::Corrupted { .. } | NpkError::InvalidArgument { .. } | NpkError::UnsupportedVersion { .. })
+            Err(NpkError::Corrupted { .. }
+                | NpkError::InvalidArgument { .. }
+                | NpkError::UnsupportedVersion { .. })
         );
         assert!(known, "{what}: {new:?}");
         assert!(unpack(&file, Some(&source), fast().overwrite(true), quiet).is_err(), "{what}");
@@ -373,7 +377,8 @@ fn child_entry() {
             unpack(file("two.npkg"), Some(&file("target.npk")), fast(), quiet).unwrap();
         }
         "pack" => loop {
-            pack(file("two.npk"), Some(&file("target.npkg")), PackOptions::new().overwrite(true), quiet).unwrap();
+            pack(file("two.npk"), Some(&file("target.npkg")), PackOptions::new().overwrite(true), quiet)
+                .unwrap();
         },
         "memory" => {
             let file = pack(file("large.npk"), None, PackOptions::new(), quiet).unwrap();
@@ -450,9 +455,18 @@ fn a_large_array_takes_little_memory() {
     let dir = tempfile::tempdir().unwrap();
     let store = ParallelIO::new(dir.path().join("large.npk")).unwrap();
     let rows: Vec<u8> = bytes(10 << 20, 7);
-    store.save_raw(&[RawArray { name: "x", dtype: DataType::Float32, shape: &[65_536, 40], bytes: &rows }]).unwrap();
+    store
+        .save_raw(&[RawArray { name: "x", dtype: DataType::Float32, shape: &[65_536, 40], bytes: &rows }])
+        .unwrap();
     for _ in 1..30 {
-        store.append_raw(&[RawArray { name: "x", dtype: DataType::Float32, shape: &[65_536, 40], bytes: &rows }]).unwrap();
+        store
+            .append_raw(&[RawArray {
+                name: "x",
+                dtype: DataType::Float32,
+                shape: &[65_536, 40],
+                bytes: &rows,
+            }])
+            .unwrap();
     }
     let output = child("memory", dir.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();

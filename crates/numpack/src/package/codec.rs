@@ -116,7 +116,11 @@ fn compressor<'a>(
 }
 
 /// Compresses into the front of `target` and returns the length.
-fn compress(compressor: &mut Compressor<'static>, source: &[u8], target: &mut Vec<u8>) -> std::io::Result<usize> {
+fn compress(
+    compressor: &mut Compressor<'static>,
+    source: &[u8],
+    target: &mut Vec<u8>,
+) -> std::io::Result<usize> {
     target.clear();
     target.reserve(zstd::zstd_safe::compress_bound(source.len().max(BLOCK as usize)));
     compressor.compress_to_buffer(source, target)

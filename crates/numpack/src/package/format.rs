@@ -132,10 +132,11 @@ pub(super) fn read_index(file: &File, path: &Path) -> NpkResult<Vec<Entry>> {
         return Err(no_trailer(file, path, len));
     }
     let damaged = |reason: Malformed| NpkError::corrupted(path, end, reason);
-    let Trailer { offset, index_len, crc } = Trailer::decode(&trailer, path).map_err(|failed| match failed {
-        Failed::Malformed(reason) => damaged(reason),
-        Failed::Other(error) => error,
-    })?;
+    let Trailer { offset, index_len, crc } =
+        Trailer::decode(&trailer, path).map_err(|failed| match failed {
+            Failed::Malformed(reason) => damaged(reason),
+            Failed::Other(error) => error,
+        })?;
     if offset < HEADER || offset.checked_add(index_len) != Some(end) {
         return Err(damaged("the index does not lie before the trailer"));
     }
@@ -236,6 +237,7 @@ fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, Malformed> {
     let shape = (0..dims).map(|_| decoder.varint()).collect::<Result<Vec<u64>, _>>()?;
     let total = checked_bytes(dtype, &shape)?;
     let deleted = decoder.runs()?;
+    check_deleted(&deleted, &shape)?;
     let checksum = decoder.u32()?;
     let count = decoder.count()?;
     if count as u64 != total.div_ceil(BLOCK) {
@@ -244,6 +246,21 @@ fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, Malformed> {
     let blocks = (0..count).map(|index| decode_block(decoder, block_bytes(total, index)));
     let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
     Ok(Entry { name, dtype, shape, deleted, checksum, blocks })
+}
+
+/// An error unless the runs are rows of the array in increasing order, none of them empty.
+fn check_deleted(deleted: &[Run], shape: &[u64]) -> Result<(), Malformed> {
+    let mut end = 0;
+    for run in deleted {
+        if run.len == 0 || run.start < end {
+            return Err("the deleted rows are not in order");
+        }
+        end = run.start + run.len;
+    }
+    if end > shape.first().copied().unwrap_or(0) {
+        return Err("rows are deleted that are not there");
+    }
+    Ok(())
 }
 
 fn decode_block(decoder: &mut Decoder<'_>, bytes: usize) -> Result<Block, Malformed> {

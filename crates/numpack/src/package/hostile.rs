@@ -87,7 +87,10 @@ fn names_that_no_array_can_have() {
 fn sizes_that_are_not_true() {
     let one_mib = zeros(BLOCK as usize);
     assert_corrupted(&[entry("a", &[3000], &[], Codec::Zstd, &one_mib)], "more bytes than the shape has");
-    assert_corrupted(&[entry("a", &[BLOCK], &[], Codec::Zstd, &zeros(1000))], "fewer bytes than the shape has");
+    assert_corrupted(
+        &[entry("a", &[BLOCK], &[], Codec::Zstd, &zeros(1000))],
+        "fewer bytes than the shape has",
+    );
     assert_corrupted(&[entry("a", &[1 << 40], &[], Codec::Zstd, &one_mib)], "blocks that are not there");
     assert_corrupted(&[entry("a", &[u64::MAX, 8], &[], Codec::Stored, b"abc")], "larger than any address");
     assert_corrupted(&[entry("a", &[4], b"abc", Codec::Stored, b"abc")], "a stored block that is too short");
@@ -115,7 +118,9 @@ fn a_bomb() {
 
 #[test]
 fn deleted_rows_that_are_not_there() {
-    for runs in [vec![Run { start: 2, len: 2 }], vec![Run { start: 1 << 47, len: 1 }]] {
+    let run = |start, len| Run { start, len };
+    let twice = vec![run(0, 1), run(0, 1)];
+    for runs in [vec![run(2, 2)], vec![run(1 << 47, 1)], vec![run(0, 0)], vec![run(1, 1), run(0, 1)], twice] {
         let mut part = plain("a");
         part.0.deleted = runs;
         assert_corrupted(&[part], "deleted rows");

@@ -114,34 +114,42 @@ pub struct PackedArray {
 ///
 /// # Errors
 /// `Io` of kind `Interrupted` when the callback wants no more.
-fn report(progress: &mut dyn FnMut(Progress) -> ControlFlow<()>, path: &Path, now: Progress) -> NpkResult<()> {
+fn report(
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    path: &Path,
+    now: Progress,
+) -> NpkResult<()> {
     match progress(now) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(()) => {
-            let stopped = std::io::Error::new(std::io::ErrorKind::Interrupted, "stopped by the progress callback");
+            let stopped =
+                std::io::Error::new(std::io::ErrorKind::Interrupted, "stopped by the progress callback");
             Err(NpkError::io(path, stopped))
         }
     }
 }
 
 /// The path beside `source` with another ending: `data.npk` and `data.npkg`.
-fn beside(source: &Path, from: &str, to: &str) -> PathBuf {
+fn beside(source: &Path, from: &str, to: &str) -> NpkResult<PathBuf> {
+    let source = match source.file_name() {
+        Some(_) => source.to_owned(),
+        // Such as `.`
+        None => std::path::absolute(source).map_err(|e| NpkError::io(source, e))?,
+    };
     if source.extension().is_some_and(|extension| extension == from) {
-        return source.with_extension(to);
+        return Ok(source.with_extension(to));
     }
     let mut name = source.file_name().unwrap_or_default().to_owned();
     name.push(".");
     name.push(to);
-    source.with_file_name(name)
+    Ok(source.with_file_name(name))
 }
 
 fn refused(argument: &'static str, path: &Path, reason: &'static str) -> NpkError {
     NpkError::InvalidArgument { argument, value: path.display().to_string(), reason }
 }
 
-fn exists(path: &Path) -> NpkError {
-    NpkError::io(path, std::io::Error::from_raw_os_error(EEXIST))
-}
-
 /// The system's own error, so that every binding finds its kind and text.
-const EEXIST: i32 = 17;
+fn exists(path: &Path) -> NpkError {
+    NpkError::io(path, rustix::io::Errno::EXIST.into())
+}

@@ -83,8 +83,12 @@ impl Partial {
             fs::rename(&self.path, &self.target).map_err(io)?;
         } else {
             // Unlike a rename, a link never takes the place of a file that came meanwhile.
-            fs::hard_link(&self.path, &self.target).map_err(io)?;
-            fs::remove_file(&self.path).map_err(io)?;
+            match fs::hard_link(&self.path, &self.target) {
+                Ok(()) => fs::remove_file(&self.path).map_err(io)?,
+                Err(error) if self.target.symlink_metadata().is_ok() => return Err(io(error)),
+                // Not every file system has links.
+                Err(_) => fs::rename(&self.path, &self.target).map_err(io)?,
+            }
         }
         self.published = true;
         match self.target.parent() {

@@ -104,13 +104,12 @@ pub fn unpack(
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> NpkResult<PathBuf> {
     let source = source.as_ref();
-    let path = std::path::absolute(source).map_err(|e| NpkError::io(source, e))?;
-    let target = target.map_or_else(|| beside(&path, "npkg", "npk"), Path::to_owned);
-    let file = open_package(&path)?;
-    let entries = format::read_index(&file, &path)?;
-    format::check_header(&file, &path)?;
+    let target = target.map_or_else(|| beside(source, "npkg", "npk"), |target| Ok(target.to_owned()))?;
+    let file = open_package(source)?;
+    let entries = format::read_index(&file, source)?;
+    format::check_header(&file, source)?;
     let over = find_target(&target, options.overwrite)?;
-    let package = Package { file, path: &path, offsets: offsets(&entries), entries, verify: options.verify };
+    let package = Package { file, path: source, offsets: offsets(&entries), entries, verify: options.verify };
     let open = OpenOptions::new().durability(options.durability);
     if over {
         let store = open.mode(Mode::ReadWrite).open(&target)?;
@@ -199,6 +198,10 @@ impl Package<'_> {
         let filled = store.replace_all(&arrays, &mut |first, files| {
             let entries = &self.entries[first..first + files.len()];
             let mut sums = vec![0; files.len()];
+            if first == 0 {
+                // A full disk was given room, and the call begins again.
+                now.done = 0;
+            }
             let mut jobs = self.jobs(first, files);
             loop {
                 let batch: Vec<Job<'_>> = jobs.by_ref().take(parallel::threads() * BLOCKS_A_THREAD).collect();
@@ -212,9 +215,10 @@ impl Package<'_> {
                 }
                 report(progress, self.path, now)?;
             }
-            let wrong = |(entry, sum): (&Entry, &u32)| entry.checksum != *sum;
-            if self.verify && entries.iter().zip(&sums).any(wrong) {
-                return Err(NpkError::corrupted(self.path, self.offsets[first], "the checksum of an array does not match"));
+            let wrong = entries.iter().zip(&sums).position(|(entry, sum)| entry.checksum != *sum);
+            if let Some(place) = wrong.filter(|_| self.verify) {
+                let reason = format!("the checksum of array {:?} does not match", entries[place].name);
+                return Err(NpkError::corrupted(self.path, self.offsets[first + place], reason));
             }
             Ok(sums)
         });

@@ -101,7 +101,7 @@ pub fn pack(
 ) -> NpkResult<PathBuf> {
     let source = source.as_ref();
     let store = open_source(source)?;
-    let target = target.map_or_else(|| beside(store.path(), "npk", "npkg"), Path::to_owned);
+    let target = target.map_or_else(|| beside(source, "npk", "npkg"), |target| Ok(target.to_owned()))?;
     check_options(&target, options)?;
     check_target(source, &target, options.overwrite)?;
     let partial = Partial::file(&target)?;
@@ -132,13 +132,11 @@ fn open_source(source: &Path) -> NpkResult<ParallelIO> {
 fn check_options(target: &Path, options: PackOptions) -> NpkResult<()> {
     let known = zstd::compression_level_range();
     match options.level {
-        Some(level) if !known.contains(&level) => {
-            Err(NpkError::InvalidArgument {
-                argument: "compression",
-                value: level.to_string(),
-                reason: "zstd has no such level",
-            })
-        }
+        Some(level) if !known.contains(&level) => Err(NpkError::InvalidArgument {
+            argument: "compression",
+            value: level.to_string(),
+            reason: "zstd has no such level",
+        }),
         _ if target.file_name().is_none() => Err(refused("target", target, "it names no file")),
         _ => Ok(()),
     }
@@ -223,7 +221,8 @@ impl<'a> Writer<'a> {
         let mut pending = Vec::new();
         loop {
             let batch = self.next_batch()?;
-            let ended: Vec<_> = batch.iter().filter(|job| job.is_last()).map(|job| Arc::clone(&job.source)).collect();
+            let ended: Vec<_> =
+                batch.iter().filter(|job| job.is_last()).map(|job| Arc::clone(&job.source)).collect();
             let (file, at) = (self.file, self.at);
             let (kits, level) = (&self.kits, self.options.level);
             let (written, packed) = parallel::join(

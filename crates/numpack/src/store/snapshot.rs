@@ -161,7 +161,11 @@ impl SnapshotArray {
             let wanted = (run.len * row - skip).min(rest.len() as u64) as usize;
             let (part, after) = rest.split_at_mut(wanted);
             let from = run.start * row + skip;
-            if short { self.read_mapped(from, part)? } else { self.read_physical(from, part)? }
+            if short {
+                self.read_mapped(from, part)?
+            } else {
+                self.read_physical(from, part)?
+            }
             (rest, skip) = (after, 0);
         }
         Ok(())
