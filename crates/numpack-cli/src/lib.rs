@@ -24,6 +24,9 @@ use numpack::{NpkError, NpkResult};
 use args::{Args, Command};
 use output::Output;
 
+/// The exit status of a program that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -57,7 +60,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> i32 {
             0
         }
         Err(error) => {
-            eprintln!("numpack: {}", output::clean(&error.to_string()));
+            match status(&error) {
+                INTERRUPTED => eprintln!("numpack: interrupted"),
+                _ => eprintln!("numpack: {}", output::clean(&error.to_string())),
+            }
             status(&error)
         }
     }
@@ -82,7 +88,7 @@ fn status(error: &NpkError) -> i32 {
         NpkError::ArrayNotFound(_) | NpkError::InvalidArgument { .. } | NpkError::InvalidName { .. } => 2,
         NpkError::Io { source, .. } => match source.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => 2,
-            ErrorKind::Interrupted => 130,
+            ErrorKind::Interrupted => INTERRUPTED,
             _ => 1,
         },
         _ => 1,

@@ -1,5 +1,6 @@
 //! One block: shuffled where that helps, compressed, and back. Works in buffers that are used again.
 
+use std::ops::Range;
 use std::sync::{Mutex, PoisonError};
 
 use zstd::bulk::{Compressor, Decompressor};
@@ -7,8 +8,8 @@ use zstd::bulk::{Compressor, Decompressor};
 use super::format::{BLOCK, Codec};
 use crate::core::dtype::DataType;
 
-/// Bytes in the middle of a block that are tried both ways to see whether shuffling helps.
-const SAMPLE: usize = 32 << 10;
+/// Bytes in the middle of a block that are tried in every way.
+const SAMPLE: usize = 16 << 10;
 /// A block must shrink by one part in this many: less is not worth the time to decompress it.
 const WORTH: usize = 64;
 
@@ -46,30 +47,46 @@ impl Kit {
 
     /// Compresses the first `len` bytes of `raw` into `packed`, or says that they are better stored.
     pub(super) fn pack(&mut self, len: usize, item: usize, level: i32) -> std::io::Result<Codec> {
-        let shuffle = item > 1 && len >= 2 * item && self.shuffling_helps(len, item, level)?;
-        if shuffle {
-            self.shuffled.resize(len.max(self.shuffled.len()), 0);
-            super::shuffle::shuffle(&self.raw[..len], item, &mut self.shuffled[..len]);
-        }
-        let source = if shuffle { &self.shuffled[..len] } else { &self.raw[..len] };
-        let compressor = compressor(&mut self.compressor, level)?;
-        let worth = compress(compressor, source, &mut self.packed)? < len - len / WORTH;
-        Ok(match (worth, shuffle) {
-            (false, _) => Codec::Stored,
-            (true, false) => Codec::Zstd,
-            (true, true) => Codec::ShuffledZstd,
+        let codec = if item > 1 && len >= 2 * item { self.choose(len, item, level)? } else { Codec::Zstd };
+        let packed = self.compress(codec, 0..len, item, level)?;
+        Ok(if packed < len - len / WORTH { codec } else { Codec::Stored })
+    }
+
+    /// The way that makes a sample from the middle smallest.
+    fn choose(&mut self, len: usize, item: usize, level: i32) -> std::io::Result<Codec> {
+        let size = len.min(SAMPLE) / item * item;
+        let start = (len - size) / 2 / item * item;
+        let mut packed = |codec| self.compress(codec, start..start + size, item, level);
+        let [plain, shuffled, distances] =
+            [packed(Codec::Zstd)?, packed(Codec::ShuffledZstd)?, packed(Codec::DistancesZstd)?];
+        // What is shuffled is faster both ways, so the plain block must be smaller by more than a little.
+        Ok(if plain < shuffled.min(distances) / 8 * 7 {
+            Codec::Zstd
+        } else if distances < shuffled {
+            Codec::DistancesZstd
+        } else {
+            Codec::ShuffledZstd
         })
     }
 
-    fn shuffling_helps(&mut self, len: usize, item: usize, level: i32) -> std::io::Result<bool> {
-        let size = len.min(SAMPLE) / item * item;
-        let start = (len - size) / 2 / item * item;
-        let sample = &self.raw[start..start + size];
-        self.shuffled.resize(size.max(self.shuffled.len()), 0);
-        super::shuffle::shuffle(sample, item, &mut self.shuffled[..size]);
-        let compressor = compressor(&mut self.compressor, level)?;
-        let plain = compress(compressor, sample, &mut self.packed)?;
-        Ok(compress(compressor, &self.shuffled[..size], &mut self.packed)? < plain)
+    /// Compresses a range of `raw` in one of the ways into `packed` and returns the length.
+    fn compress(
+        &mut self,
+        codec: Codec,
+        range: Range<usize>,
+        item: usize,
+        level: i32,
+    ) -> std::io::Result<usize> {
+        let mut source = &self.raw[range];
+        if codec != Codec::Zstd {
+            self.shuffled.resize(source.len().max(self.shuffled.len()), 0);
+            let shuffled = &mut self.shuffled[..source.len()];
+            super::shuffle::shuffle(source, item, codec == Codec::DistancesZstd, shuffled);
+            source = shuffled;
+        }
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(source.len().max(BLOCK as usize)));
+        compressor(&mut self.compressor, level)?.compress_to_buffer(source, &mut self.packed)
     }
 
     /// Undoes [`Kit::pack`] for a block whose bytes are in `packed`; false when they do not give exactly
@@ -80,13 +97,11 @@ impl Kit {
             return Ok(self.raw.len() == len);
         }
         self.raw.resize(len.max(self.raw.len()), 0);
-        let target = match codec {
-            Codec::ShuffledZstd => {
-                self.shuffled.resize(len.max(self.shuffled.len()), 0);
-                &mut self.shuffled[..len]
-            }
-            _ => &mut self.raw[..len],
-        };
+        let shuffled = codec != Codec::Zstd;
+        if shuffled {
+            self.shuffled.resize(len.max(self.shuffled.len()), 0);
+        }
+        let target = if shuffled { &mut self.shuffled[..len] } else { &mut self.raw[..len] };
         let decompressor = match &mut self.decompressor {
             Some(decompressor) => decompressor,
             none => none.insert(Decompressor::new()?),
@@ -95,8 +110,9 @@ impl Kit {
         if decompressor.decompress_to_buffer(&self.packed, target).ok() != Some(len) {
             return Ok(false);
         }
-        if codec == Codec::ShuffledZstd {
-            super::shuffle::unshuffle(&self.shuffled[..len], item, &mut self.raw[..len]);
+        if shuffled {
+            let distances = codec == Codec::DistancesZstd;
+            super::shuffle::unshuffle(&self.shuffled[..len], item, distances, &mut self.raw[..len]);
         }
         Ok(true)
     }
@@ -113,17 +129,6 @@ fn compressor<'a>(
         None => (level, Compressor::new(level)?),
     });
     Ok(compressor)
-}
-
-/// Compresses into the front of `target` and returns the length.
-fn compress(
-    compressor: &mut Compressor<'static>,
-    source: &[u8],
-    target: &mut Vec<u8>,
-) -> std::io::Result<usize> {
-    target.clear();
-    target.reserve(zstd::zstd_safe::compress_bound(source.len().max(BLOCK as usize)));
-    compressor.compress_to_buffer(source, target)
 }
 
 /// Bytes of what is shuffled: an element, or each part of a complex one.

@@ -34,6 +34,8 @@ pub(super) enum Codec {
     Zstd = 1,
     /// Compressed after the first bytes of all elements were put together, then the second ones, and so on.
     ShuffledZstd = 2,
+    /// As the one before, of the distance of each item from the one before it.
+    DistancesZstd = 3,
 }
 
 /// One block of the file.
@@ -268,6 +270,7 @@ fn decode_block(decoder: &mut Decoder<'_>, bytes: usize) -> Result<Block, Malfor
         0 => Codec::Stored,
         1 => Codec::Zstd,
         2 => Codec::ShuffledZstd,
+        3 => Codec::DistancesZstd,
         _ => return Err("a block is stored in an unknown way"),
     };
     let len = u32::try_from(decoder.varint()?).map_err(|_| "a block is too long")?;
