@@ -74,7 +74,7 @@ fn measure(name: &str, values: &[f32]) -> Outcome {
         let options = PackOptions::new().overwrite(true).durability(durability);
         let (ours, theirs) = race(
             &[path("data.npkg"), path("raw.zst")],
-            || Ok(drop(pack(path("data.npk"), None, options, quiet)?)),
+            || pack(path("data.npk"), None, options, quiet).map(drop).map_err(Failure::from),
             || zstd(&["-T2", "-3", "-f"], &path("raw"), &path("raw.zst"), sync),
         )?;
         let bytes = size_of_val(values) as f64;
@@ -84,7 +84,11 @@ fn measure(name: &str, values: &[f32]) -> Outcome {
         let options = UnpackOptions::new().durability(durability);
         let (ours, theirs) = race(
             &[path("copy.npk"), path("raw.back")],
-            || Ok(drop(unpack(path("data.npkg"), Some(&path("copy.npk")), options, quiet)?)),
+            || {
+                unpack(path("data.npkg"), Some(&path("copy.npk")), options, quiet)
+                    .map(drop)
+                    .map_err(Failure::from)
+            },
             || zstd(&["-d", "-f"], &path("raw.zst"), &path("raw.back"), sync),
         )?;
         print(&format!("unpack {name} {mode}"), ours, theirs, Default::default());
