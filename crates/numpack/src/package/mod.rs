@@ -24,6 +24,7 @@ mod codec;
 mod format;
 #[cfg(test)]
 mod hostile;
+mod options;
 mod partial;
 mod reader;
 mod shuffle;
@@ -32,8 +33,9 @@ mod writer;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-pub use reader::{UnpackOptions, info, unpack};
-pub use writer::{PackOptions, pack};
+pub use options::{PackOptions, UnpackOptions};
+pub use reader::{info, unpack, unpack_into};
+pub use writer::pack;
 
 use crate::core::dtype::DataType;
 use crate::core::error::{NpkError, NpkResult};

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::codec::{Kits, item_bytes};
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
+use super::options::UnpackOptions;
 use super::partial::Partial;
 use super::{PackageInfo, PackedArray, Progress, beside, exists, refused, report};
 use crate::core::checksum::{combine, crc32c};
@@ -20,48 +21,6 @@ use crate::store::internal::NewArray;
 
 /// Blocks that each thread gets at once.
 const BLOCKS_A_THREAD: usize = 16;
-
-/// How a package is unpacked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnpackOptions {
-    overwrite: bool,
-    verify: bool,
-    durability: Durability,
-}
-
-impl Default for UnpackOptions {
-    fn default() -> Self {
-        UnpackOptions { overwrite: false, verify: true, durability: Durability::Power }
-    }
-}
-
-impl UnpackOptions {
-    /// Never over another store, verified, safe from a power cut.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes the place of everything in a store that is there, in one commit.
-    #[must_use]
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
-        self
-    }
-
-    /// Whether the checksum of each array is compared too, and not only that of every block.
-    #[must_use]
-    pub fn verify(mut self, verify: bool) -> Self {
-        self.verify = verify;
-        self
-    }
-
-    /// Whether the store survives a power cut when the call returns (`Power`, the default).
-    #[must_use]
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
-        self
-    }
-}
 
 /// Describes a package. Reads only its end, however large it is; blocks are not checked.
 ///
@@ -89,6 +48,8 @@ fn describe(entry: Entry) -> PackedArray {
 /// Unpacks the package at `source` into a store and returns its path. Without a target it is the folder beside
 /// the package whose name ends in `.npk`; missing folders are made.
 ///
+/// `progress` is called from this thread, and must not write to the store.
+///
 /// A new store gets its name when it is whole. Over a store that is there (`overwrite`) one commit replaces
 /// all its arrays; until then it is what it was, also when the process dies. A call that fails leaves nothing.
 ///
@@ -105,13 +66,9 @@ pub fn unpack(
 ) -> NpkResult<PathBuf> {
     let source = source.as_ref();
     let target = target.map_or_else(|| beside(source, "npkg", "npk"), |target| Ok(target.to_owned()))?;
-    let file = open_package(source)?;
-    let entries = format::read_index(&file, source)?;
-    format::check_header(&file, source)?;
-    let over = find_target(&target, options.overwrite)?;
-    let package = Package { file, path: source, offsets: offsets(&entries), entries, verify: options.verify };
+    let package = Package::open(source, options.verify)?;
     let open = OpenOptions::new().durability(options.durability);
-    if over {
+    if find_target(&target, options.overwrite)? {
         let store = open.mode(Mode::ReadWrite).open(&target)?;
         package.unpack_into(&store, &mut progress)?;
         return store.close().map(|()| target);
@@ -126,6 +83,20 @@ pub fn unpack(
     store.close()?;
     partial.publish(false, durable)?;
     Ok(target)
+}
+
+/// Unpacks the package at `source` over an open store: as [`unpack`] with `overwrite`, with the durability and
+/// the lock timeout that the store was opened with.
+///
+/// # Errors
+/// As for [`unpack`]; `ReadOnly`, `Poisoned`.
+pub fn unpack_into(
+    source: impl AsRef<Path>,
+    store: &ParallelIO,
+    options: UnpackOptions,
+    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> NpkResult<()> {
+    Package::open(source.as_ref(), options.verify)?.unpack_into(store, &mut progress)
 }
 
 fn open_package(path: &Path) -> NpkResult<File> {
@@ -186,7 +157,14 @@ struct Job<'a> {
     place: usize,
 }
 
-impl Package<'_> {
+impl<'a> Package<'a> {
+    fn open(path: &'a Path, verify: bool) -> NpkResult<Package<'a>> {
+        let file = open_package(path)?;
+        let entries = format::read_index(&file, path)?;
+        format::check_header(&file, path)?;
+        Ok(Package { file, path, offsets: offsets(&entries), entries, verify })
+    }
+
     fn unpack_into(
         &self,
         store: &ParallelIO,
@@ -196,37 +174,53 @@ impl Package<'_> {
         let mut now = Progress { done: 0, total: self.entries.iter().map(Entry::bytes).sum() };
         let kits = Kits::default();
         let filled = store.replace_all(&arrays, &mut |first, files| {
-            let entries = &self.entries[first..first + files.len()];
-            let mut sums = vec![0; files.len()];
             if first == 0 {
                 // A full disk was given room, and the call begins again.
                 now.done = 0;
             }
-            let mut jobs = self.jobs(first, files);
-            loop {
-                let batch: Vec<Job<'_>> = jobs.by_ref().take(parallel::threads() * BLOCKS_A_THREAD).collect();
-                if batch.is_empty() {
-                    break;
-                }
-                for done in parallel::map(batch, |job| self.unpack_block(&job, &kits)) {
-                    let (place, len, crc) = done?;
-                    sums[place] = combine(sums[place], crc, len as u64);
-                    now.done += len as u64;
-                }
-                report(progress, self.path, now)?;
-            }
-            let wrong = entries.iter().zip(&sums).position(|(entry, sum)| entry.checksum != *sum);
-            if let Some(place) = wrong.filter(|_| self.verify) {
-                let reason = format!("the checksum of array {:?} does not match", entries[place].name);
-                return Err(NpkError::corrupted(self.path, self.offsets[first + place], reason));
-            }
-            Ok(sums)
+            self.fill(first, files, (&kits, store.path()), |bytes| {
+                now.done += bytes;
+                report(progress, self.path, now)
+            })
         });
         // What the index says of an array is wrong, not what the caller gave.
         filled.map_err(|error| match error {
             NpkError::InvalidShape { reason, .. } => NpkError::corrupted(self.path, HEADER, reason),
             other => other,
         })
+    }
+
+    /// Writes the arrays from `first` on into their files and returns the checksums of what was written.
+    fn fill(
+        &self,
+        first: usize,
+        files: &[Arc<dyn StorageFile>],
+        (kits, target): (&Kits, &Path),
+        mut done: impl FnMut(u64) -> NpkResult<()>,
+    ) -> NpkResult<Vec<u32>> {
+        let mut sums = vec![0; files.len()];
+        let mut jobs = self.jobs(first, files);
+        loop {
+            let batch: Vec<Job<'_>> = jobs.by_ref().take(parallel::threads() * BLOCKS_A_THREAD).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let mut bytes = 0;
+            for block in parallel::map(batch, |job| self.unpack_block(&job, kits, target)) {
+                let (place, len, crc) = block?;
+                sums[place] = combine(sums[place], crc, len as u64);
+                bytes += len as u64;
+            }
+            done(bytes)?;
+        }
+        let mut entries = self.entries[first..].iter().zip(&sums);
+        let wrong = entries.position(|(entry, sum)| entry.checksum != *sum);
+        if let Some(place) = wrong.filter(|_| self.verify) {
+            let reason =
+                format!("the checksum of array {:?} does not match", self.entries[first + place].name);
+            return Err(NpkError::corrupted(self.path, self.offsets[first + place], reason));
+        }
+        Ok(sums)
     }
 
     fn jobs<'f>(&'f self, first: usize, files: &'f [Arc<dyn StorageFile>]) -> impl Iterator<Item = Job<'f>> {
@@ -249,7 +243,7 @@ impl Package<'_> {
     }
 
     /// Writes the contents of a block and returns their place, length and checksum.
-    fn unpack_block(&self, job: &Job<'_>, kits: &Kits) -> NpkResult<(usize, usize, u32)> {
+    fn unpack_block(&self, job: &Job<'_>, kits: &Kits, target: &Path) -> NpkResult<(usize, usize, u32)> {
         let io = |e| NpkError::io(self.path, e);
         let damaged = |reason: &str| NpkError::corrupted(self.path, job.from, reason);
         kits.with(|kit| {
@@ -265,7 +259,7 @@ impl Package<'_> {
                 return Err(damaged("a block does not hold the bytes that its array needs"));
             }
             let raw = &kit.raw[..job.len];
-            job.file.write_at(&[raw], job.to)?;
+            job.file.write_at(&[raw], job.to).map_err(|e| NpkError::io(target, e))?;
             Ok((job.place, job.len, crc32c(0, raw)))
         })
     }

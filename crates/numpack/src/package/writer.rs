@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::codec::{Kits, item_bytes};
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
+use super::options::PackOptions;
 use super::partial::Partial;
 use super::{Progress, beside, exists, refused, report};
 use crate::core::checksum::{combine, crc32c};
@@ -22,68 +23,11 @@ use crate::store::internal::{Snapshot, SnapshotArray};
 const BLOCKS_A_THREAD: usize = 4;
 /// At most so many blocks at once, so that memory stays the same on large machines.
 const MOST_BLOCKS: usize = 64;
-const LEVEL: i32 = 1;
-
-/// How a store is packed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PackOptions {
-    level: Option<i32>,
-    keep_deleted: bool,
-    overwrite: bool,
-    durability: Durability,
-}
-
-impl Default for PackOptions {
-    fn default() -> Self {
-        let durability = Durability::Power;
-        PackOptions { level: Some(LEVEL), keep_deleted: false, overwrite: false, durability }
-    }
-}
-
-impl PackOptions {
-    /// Compressed, without deleted rows, never over another file, safe from a power cut.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Level of compression as of zstd, or `None` for none. The default suits numbers: higher levels take
-    /// longer and gain little.
-    #[must_use]
-    pub fn compression(mut self, level: Option<i32>) -> Self {
-        self.level = level;
-        self
-    }
-
-    /// Compressed at the default level, or not at all.
-    #[must_use]
-    pub fn compressed(self, compressed: bool) -> Self {
-        self.compression(compressed.then_some(LEVEL))
-    }
-
-    /// Keeps rows that are deleted and not compacted away: the unpacked store then has them too.
-    #[must_use]
-    pub fn keep_deleted(mut self, keep: bool) -> Self {
-        self.keep_deleted = keep;
-        self
-    }
-
-    /// Takes the place of a file that has the target's name.
-    #[must_use]
-    pub fn overwrite(mut self, overwrite: bool) -> Self {
-        self.overwrite = overwrite;
-        self
-    }
-
-    /// Whether the package survives a power cut when the call returns (`Power`, the default).
-    #[must_use]
-    pub fn durability(mut self, durability: Durability) -> Self {
-        self.durability = durability;
-        self
-    }
-}
 
 /// Packs the store at `source` into one file and returns its path. Without a target it is the file beside the
 /// store whose name ends in `.npkg`; missing folders are made.
+///
+/// `progress` is called from this thread, and must not write to the store.
 ///
 /// The package holds one commit, also while others write: rows replaced meanwhile make it start again, with
 /// writers waiting until it is done. It gets its name when it is whole.
