@@ -381,7 +381,9 @@ fn child_entry() {
                 .unwrap();
         },
         "memory" => {
-            let file = pack(file("large.npk"), None, PackOptions::new(), quiet).unwrap();
+            let plain = PackOptions::new().compressed(false);
+            pack(file("large.npk"), None, plain, quiet).unwrap();
+            let file = pack(file("large.npk"), None, PackOptions::new().overwrite(true), quiet).unwrap();
             unpack(&file, Some(&path.join("copy.npk")), fast(), quiet).unwrap();
             let status = fs::read_to_string("/proc/self/status").unwrap();
             println!("{}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());

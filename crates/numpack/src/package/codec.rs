@@ -26,16 +26,28 @@ pub(super) struct Kit {
 
 /// Kits that wait for a thread; there are never more than threads at work.
 #[derive(Default)]
-pub(super) struct Kits(Mutex<Vec<Kit>>);
+pub(super) struct Kits {
+    kits: Mutex<Vec<Kit>>,
+    /// Memory of blocks that are written: fresh memory costs more than compressing does where it is easy.
+    spare: Mutex<Vec<Vec<u8>>>,
+}
 
 impl Kits {
     /// Lends a kit to `work`.
     pub(super) fn with<R>(&self, work: impl FnOnce(&mut Kit) -> R) -> R {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let kept = self.kits.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut kit = kept.unwrap_or_else(Kit::new);
+        for taken in [&mut kit.raw, &mut kit.packed].into_iter().filter(|memory| memory.capacity() == 0) {
+            *taken = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        }
         let result = work(&mut kit);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
+        self.kits.lock().unwrap_or_else(PoisonError::into_inner).push(kit);
         result
+    }
+
+    /// Takes back the memory of a block that was taken out of a kit.
+    pub(super) fn give_back(&self, block: Vec<u8>) {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(block);
     }
 }
 
@@ -59,8 +71,8 @@ impl Kit {
         let mut packed = |codec| self.compress(codec, start..start + size, item, level);
         let [plain, shuffled, distances] =
             [packed(Codec::Zstd)?, packed(Codec::ShuffledZstd)?, packed(Codec::DistancesZstd)?];
-        // What is shuffled is faster both ways, so the plain block must be smaller by more than a little.
-        Ok(if plain < shuffled.min(distances) / 8 * 7 {
+        // What is shuffled is faster both ways, up to four times: the plain block must be smaller by a lot.
+        Ok(if plain < shuffled.min(distances) / 4 * 3 {
             Codec::Zstd
         } else if distances < shuffled {
             Codec::DistancesZstd

@@ -20,7 +20,7 @@ use crate::store::ParallelIO;
 use crate::store::internal::{Snapshot, SnapshotArray};
 
 /// Blocks that each thread gets at once: enough that none waits long for another.
-const BLOCKS_A_THREAD: usize = 4;
+const BLOCKS_A_THREAD: usize = 8;
 /// At most so many blocks at once, so that memory stays the same on large machines.
 const MOST_BLOCKS: usize = 64;
 
@@ -174,7 +174,7 @@ impl<'a> Writer<'a> {
                 || parallel::map(batch, |job| job.pack(kits, level)),
             );
             written.map_err(io)?;
-            self.account(&pending);
+            self.account(pending);
             report(progress, self.path, self.progress)?;
             pending = packed.into_iter().collect::<NpkResult<Vec<Packed>>>()?;
             if !ended.iter().all(|source| self.snapshot.is_undisturbed(source.index)) {
@@ -211,7 +211,7 @@ impl<'a> Writer<'a> {
         Ok(batch)
     }
 
-    fn account(&mut self, written: &[Packed]) {
+    fn account(&mut self, written: Vec<Packed>) {
         for packed in written {
             let entry = &mut self.entries[packed.entry];
             let block = Block { codec: packed.codec, len: packed.bytes.len() as u32, crc: packed.crc };
@@ -219,6 +219,7 @@ impl<'a> Writer<'a> {
             entry.checksum = combine(entry.checksum, packed.raw_crc, packed.len as u64);
             self.at += packed.bytes.len() as u64;
             self.progress.done += packed.len as u64;
+            self.kits.give_back(packed.bytes);
         }
     }
 
