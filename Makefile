@@ -1,34 +1,82 @@
-# One command for each thing a developer does. CI (.ci/run) calls these and nothing else.
+# One command for each thing a developer does. CI (.ci/run) calls these and little else.
+#
+# Python tools and the built package live in .venv, which make sets up with PYTHON (3.9 or newer) and renews when
+# requirements-dev.txt or the Rust sources have changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench need-build need-check
+.PHONY: help demo test test-rust test-python check bench bench-python bench-vector wheel sdist clean \
+	need-build need-check need-python
 
+PYTHON ?= python3
+DIST := dist
+VENV := .venv
+IN_VENV := $(VENV)/bin
+TOOLS := $(VENV)/.tools
+PACKAGE := $(VENV)/.package
+MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(abspath $(VENV)) $(IN_VENV)/maturin
+RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
+PYTHON_SOURCES := python scripts tests examples benchmarks
 SEED_PROGRAMS := --manifest-path tests/seed-programs/Cargo.toml
 
 help: ## list the targets
 	@echo 'Usage: make TARGET'
-	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)$$/\1 \2/p' Makefile | \
-		while read -r name text; do printf '  %-7s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)$$/\1 \2/p' Makefile | \
+		while read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
-demo: need-build ## run the demo: what the store does, on real files
+demo: need-build $(PACKAGE) ## run the demos: what a store does and how long it takes, from Python and from Rust
+	$(IN_VENV)/python examples/demo.py
 	cargo run --release --locked -p numpack --example demo
 
-test: need-build ## run every test: unit, integration, doc tests, single-threaded build, seed programs
+test: test-rust test-python ## run every test, of the engine and of the Python package
+
+test-rust: need-build ## test the engine: unit, integration, doc tests, single-threaded build, seed programs
 	cargo test --workspace --locked
 	cargo test -p numpack --no-default-features --locked
 	cargo test $(SEED_PROGRAMS) --test programs --locked --target-dir target/seed-programs
 
-check: need-check ## check formatting, lints, docs and the house rules; changes no file
+test-python: $(PACKAGE) ## test the Python package and hold the stubs to the compiled classes
+	$(IN_VENV)/python -m mypy.stubtest --mypy-config-file pyproject.toml \
+		--allowlist scripts/stubtest_allowlist.txt numpack
+	$(IN_VENV)/python -m pytest
+
+check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house rules; changes no file
 	cargo fmt --all --check
 	cargo fmt --check $(SEED_PROGRAMS)
-	python3 scripts/house_rules.py --self-test
-	python3 scripts/house_rules.py
+	$(IN_VENV)/ruff format --check $(PYTHON_SOURCES)
+	$(IN_VENV)/ruff check $(PYTHON_SOURCES)
+	$(IN_VENV)/mypy --strict python/numpack
+	$(IN_VENV)/python scripts/house_rules.py --self-test
+	$(IN_VENV)/python scripts/house_rules.py
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo clippy -p numpack --all-targets --no-default-features --locked -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --workspace --no-deps --locked
 
 bench: need-build ## measure the engine on this machine
-	cargo bench --locked -p numpack
+	cargo bench --locked -p numpack --bench engine
+
+bench-vector: need-build ## measure vector search on this machine
+	cargo bench --locked -p numpack --bench vector
+
+bench-python: $(PACKAGE) ## measure the Python package beside .npy, HDF5 and Zarr on this machine
+	$(IN_VENV)/python benchmarks/bench_python.py
+
+wheel: need-build $(TOOLS) ## build the wheel for CPython 3.9 and later into DIST, dist/ by default
+	$(MATURIN) build --release --interpreter $(IN_VENV)/python --out $(DIST)
+
+sdist: $(TOOLS) ## pack the source distribution into DIST
+	$(MATURIN) sdist --out $(DIST)
+
+clean: ## remove .venv, DIST and everything that was built
+	rm -rf $(VENV) $(DIST) target python/numpack/_numpack.abi3.so
+
+$(TOOLS): requirements-dev.txt | need-python
+	$(PYTHON) -m venv --clear $(VENV)
+	$(IN_VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+$(PACKAGE): $(TOOLS) $(RUST_SOURCES) | need-build
+	$(MATURIN) develop --release
+	@touch $@
 
 # The tools a target needs: everything that is missing is named at once, and make stops with status 2.
 
@@ -46,6 +94,16 @@ need-check: need-build
 		echo 'rustfmt is missing: rustup component add rustfmt' >&2; }; \
 	cargo clippy --version >/dev/null 2>&1 || { status=2; \
 		echo 'clippy is missing: rustup component add clippy' >&2; }; \
-	command -v python3 >/dev/null 2>&1 || { status=2; \
-		echo 'python3 is missing: install Python 3.9 or newer (Debian: apt-get install python3)' >&2; }; \
 	exit $$status
+
+need-python:
+	@if ! command -v $(PYTHON) >/dev/null 2>&1; then \
+		echo '$(PYTHON) is missing: install Python 3.9 or newer (Debian: apt-get install python3 python3-venv)' >&2; \
+		exit 2; \
+	elif ! $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9))'; then \
+		echo '$(PYTHON) is older than 3.9: make PYTHON=python3.12, or another that is 3.9 or newer' >&2; \
+		exit 2; \
+	elif ! $(PYTHON) -c 'import ensurepip, venv' >/dev/null 2>&1; then \
+		echo '$(PYTHON) cannot make virtual environments (Debian: apt-get install python3-venv)' >&2; \
+		exit 2; \
+	fi

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The house rules a machine can count, checked over the Rust sources.
+"""The house rules a machine can count, checked over the Rust and the Python sources.
 
 Not a Rust parser: comments and literals are blanked and braces are counted, which is enough for these
 rules and needs no compiler. What clippy can check better is left to clippy.
@@ -8,6 +8,8 @@ rules and needs no compiler. What clippy can check better is left to clippy.
     house_rules.py --self-test  show that each rule finds what it must, and only that
 """
 
+import ast
+import posixpath
 import re
 import sys
 import tempfile
@@ -18,7 +20,7 @@ from typing import Iterator, List, NamedTuple, Tuple
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
 
-# Folders of Rust sources. Length is counted in the crates' src folders alone; the other rules hold everywhere.
+# Folders of Rust sources. Length is counted in the crates' src folders alone.
 COUNTED = ("crates/*/src",)
 OTHERS = (
     "crates/*/tests",
@@ -28,6 +30,9 @@ OTHERS = (
     "tests/seed-programs/src",
     "tests/seed-programs/tests",
 )
+
+# Python files; ruff and mypy check them too, here they are held to the rules that have no linter.
+PYTHON = ("python", "scripts", "tests/*.py", "examples", "benchmarks")
 
 # One token that must not be read as code: comments, strings (raw ones too), character literals.
 OPAQUE = re.compile(
@@ -83,7 +88,7 @@ def blank(text: str) -> str:
 
 
 def end_of_item(code: str, start: int) -> int:
-    """Offset just past the item that starts at `start`: its closing brace, or the `;` of one without a body."""
+    """Offset just past the item that starts at `start`: its closing brace, or the `;` in its place."""
     depth = 0
     for mark in re.compile(r"[()\[\]{};]").finditer(code, start):
         sign = mark.group()
@@ -124,16 +129,18 @@ class Source:
     def test_modules(self) -> Iterator[str]:
         """Names of the child files that are declared behind `#[cfg(test)]`."""
         for start, end in self.test_spans():
-            if declared := CHILD_MODULE.search(self.code[start:end]):
-                if "{" not in self.code[start : start + declared.start()]:
-                    yield declared.group(1)
+            declared = CHILD_MODULE.search(self.code[start:end])
+            if declared and "{" not in self.code[start : start + declared.start()]:
+                yield declared.group(1)
 
 
 def file_length(source: Source) -> Iterator[Finding]:
     """A file is one idea: at most 500 lines, tests not counted."""
     tests = sum(source.line_of(end - 1) - source.line_of(start) + 1 for start, end in source.test_spans())
     if (lines := len(source.lines) - tests) > MAX_FILE_LINES:
-        yield Finding(source.path, 1, f"{lines} lines without tests, {MAX_FILE_LINES} are the most: split the file")
+        yield Finding(
+            source.path, 1, f"{lines} lines without tests, {MAX_FILE_LINES} are the most: split the file"
+        )
 
 
 def function_length(source: Source) -> Iterator[Finding]:
@@ -149,7 +156,7 @@ def function_length(source: Source) -> Iterator[Finding]:
 def lint_exceptions(source: Source) -> Iterator[Finding]:
     """An exception to a lint is an `expect` with a reason, never an `allow`."""
     for found in ALLOW.finditer(source.code):
-        text = "allow: write #[expect(lint, reason = \"...\")]"
+        text = 'allow: write #[expect(lint, reason = "...")]'
         yield Finding(source.path, source.line_of(found.start()), text)
     for found in EXPECT.finditer(source.code):
         if "reason" not in found.group(1):
@@ -191,6 +198,27 @@ def header(source: Source) -> Iterator[Finding]:
         yield Finding(source.path, 1, "the file does not open with a `//!` header")
 
 
+def python_rules(path: str, text: str) -> Iterator[Finding]:
+    """A Python file opens with what it is, and its functions fit on a screen."""
+    tree = ast.parse(text)
+    if not ast.get_docstring(tree):
+        yield Finding(path, 1, "the file does not open with a docstring")
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines > MAX_FUNCTION_LINES:
+                yield Finding(
+                    path, node.lineno, f"def {node.name} has {lines} lines, {MAX_FUNCTION_LINES} are the most"
+                )
+
+
+def python_files(root: Path) -> Iterator[Path]:
+    """Every Python file of the project."""
+    for pattern in PYTHON:
+        for found in sorted(root.glob(pattern)):
+            yield from sorted(found.rglob("*.py")) if found.is_dir() else [found]
+
+
 def is_test_file(path: Path, tests: List[Path]) -> bool:
     """Whether `path` is one of the test modules or lies below one."""
     return any(path == test.with_suffix(".rs") or test in path.parents for test in tests)
@@ -221,6 +249,8 @@ def check(root: Path) -> List[Finding]:
     for source in counted + others:
         for rule in (lint_exceptions, unsafe_reasons, header):
             found.extend(rule(source))
+    for path in python_files(root):
+        found.extend(python_rules(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")))
     return sorted(found)
 
 
@@ -256,22 +286,46 @@ CASES = [
         [("a/tests.rs", 1, "601 lines")],
     ),
     ("function of 60 lines", {"lib.rs": "//! H.\nfn f() {\n" + lines_of(58) + "}\n"}, []),
-    ("function of 61 lines", {"lib.rs": "//! H.\nfn f() {\n" + lines_of(59) + "}\n"}, [("lib.rs", 2, "fn f has 61")]),
+    (
+        "function of 61 lines",
+        {"lib.rs": "//! H.\nfn f() {\n" + lines_of(59) + "}\n"},
+        [("lib.rs", 2, "fn f has 61")],
+    ),
     (
         "braces in literals and comments do not end a function",
         {"lib.rs": "//! H.\nfn f<'a>() {\n" + BRACES + lines_of(58) + "}\n"},
         [("lib.rs", 2, "fn f has 62")],
     ),
-    ("a declared function has no body", {"lib.rs": "//! H.\nfn f(a: [u8; 2]);\n" + "// x\n" * 99 + "fn g() {}\n"}, []),
+    (
+        "a declared function has no body",
+        {"lib.rs": "//! H.\nfn f(a: [u8; 2]);\n" + "// x\n" * 99 + "fn g() {}\n"},
+        [],
+    ),
     ("allow", {"lib.rs": "//! H.\n#[allow(dead_code)]\nfn f() {}\n"}, [("lib.rs", 2, "allow")]),
     ("allow for the file", {"lib.rs": "//! H.\n#![allow(dead_code)]\n"}, [("lib.rs", 2, "allow")]),
-    ("allow behind cfg_attr", {"lib.rs": "//! H.\n#[cfg_attr(unix, allow(x))]\nfn f() {}\n"}, [("lib.rs", 2, "allow")]),
-    ("expect", {"lib.rs": "//! H.\n#[expect(dead_code, reason = \"r\")]\nfn f() {}\n"}, []),
-    ("expect without a reason", {"lib.rs": "//! H.\n#[expect(dead_code)]\nfn f() {}\n"}, [("lib.rs", 2, "reason")]),
-    ("words about allow", {"lib.rs": "//! H.\n// #[allow(x)]\nconst A: &str = \"#[allow(x)]\";\n"}, []),
+    (
+        "allow behind cfg_attr",
+        {"lib.rs": "//! H.\n#[cfg_attr(unix, allow(x))]\nfn f() {}\n"},
+        [("lib.rs", 2, "allow")],
+    ),
+    ("expect", {"lib.rs": '//! H.\n#[expect(dead_code, reason = "r")]\nfn f() {}\n'}, []),
+    (
+        "expect without a reason",
+        {"lib.rs": "//! H.\n#[expect(dead_code)]\nfn f() {}\n"},
+        [("lib.rs", 2, "reason")],
+    ),
+    ("words about allow", {"lib.rs": '//! H.\n// #[allow(x)]\nconst A: &str = "#[allow(x)]";\n'}, []),
     ("unsafe with its reason", {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "unsafe { g() }\n}\n"}, []),
-    ("reason above the statement", {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "let a =\n    unsafe { g() };\n}\n"}, []),
-    ("unsafe without a reason", {"lib.rs": "//! H.\nfn f() {\n    unsafe { g() }\n}\n"}, [("lib.rs", 3, "unsafe")]),
+    (
+        "reason above the statement",
+        {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "let a =\n    unsafe { g() };\n}\n"},
+        [],
+    ),
+    (
+        "unsafe without a reason",
+        {"lib.rs": "//! H.\nfn f() {\n    unsafe { g() }\n}\n"},
+        [("lib.rs", 3, "unsafe")],
+    ),
     (
         "a reason serves one statement",
         {"lib.rs": "//! H.\nfn f() {\n" + SAFE + "unsafe { g() };\nunsafe { g() };\n}\n"},
@@ -279,8 +333,18 @@ CASES = [
     ),
     ("unsafe impl", {"lib.rs": "//! H.\nunsafe impl Send for A {}\n"}, [("lib.rs", 2, "unsafe")]),
     ("unsafe functions are clippy's", {"lib.rs": "//! H.\nunsafe fn f() {}\n"}, []),
-    ("words about unsafe", {"lib.rs": "//! unsafe { }\n/// unsafe { }\nconst A: &str = \"unsafe { }\";\n"}, []),
-    ("tests folders too", {"../tests/a.rs": "fn f() {}\n" + "// x\n" * 600}, [("../tests/a.rs", 1, "header")]),
+    ("words about unsafe", {"lib.rs": '//! unsafe { }\n/// unsafe { }\nconst A: &str = "unsafe { }";\n'}, []),
+    ("Python", {"../../../tests/a.py": '"""What it is."""\n\n\ndef f():\n' + "    f()\n" * 59}, []),
+    (
+        "Python without a docstring, a function of 61 lines",
+        {"../../../tests/a.py": "# Words.\ndef f():\n" + "    f()\n" * 60},
+        [("../../../tests/a.py", 1, "docstring"), ("../../../tests/a.py", 2, "def f has 61")],
+    ),
+    (
+        "tests folders too",
+        {"../tests/a.rs": "fn f() {}\n" + "// x\n" * 600},
+        [("../tests/a.rs", 1, "header")],
+    ),
 ]
 
 
@@ -292,10 +356,10 @@ def self_test() -> int:
             src = Path(folder) / "crates" / "a" / "src"
             src.mkdir(parents=True)
             for file, text in files.items():
-                (src / file).parent.mkdir(exist_ok=True)
+                (src / file).parent.resolve().mkdir(exist_ok=True)
                 (src / file).write_text(text, encoding="utf-8")
             found = check(Path(folder))
-        places = [(f"crates/a/src/{file}".replace("src/../", ""), line) for file, line, _ in expected]
+        places = [(posixpath.normpath(f"crates/a/src/{file}"), line) for file, line, _ in expected]
         same = [(f.path, f.line) for f in found] == places
         if not same or not all(word in f.text for f, (_, _, word) in zip(found, expected)):
             wrong += 1

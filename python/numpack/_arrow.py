@@ -1,5 +1,6 @@
 """Arrow arrays from stored ones, by way of pyarrow."""
 
+import math
 from typing import Any
 
 
@@ -15,6 +16,8 @@ def arrow_array(lazy: Any) -> Any:
     if data.dtype.kind == "c":
         raise TypeError(f"Arrow has no {data.dtype}: save the real and imaginary parts, or view as float")
     result = pa.array(data.reshape(-1))
-    for size in reversed(data.shape[1:]):
-        result = pa.FixedSizeListArray.from_arrays(result, size)
+    for axis in range(data.ndim - 1, 0, -1):
+        # from_arrays would count the lists by their items, and refuses lists that have none.
+        count, size = math.prod(data.shape[:axis]), data.shape[axis]
+        result = pa.Array.from_buffers(pa.list_(result.type, size), count, [None], children=[result])
     return result

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timezone
 from html import escape
-from typing import Any, Iterable, Tuple
+from typing import Any, Iterable, Optional, Tuple
 
 _STYLE = "text-align: left"
 
@@ -16,13 +16,23 @@ def _size(count: int) -> str:
     return f"{amount:.0f} {units[0]}" if units[0] == "B" else f"{amount:.1f} {units[0]}"
 
 
+def _row(cells: Iterable[Any], tag: str) -> str:
+    return "".join(f'<{tag} style="{_STYLE}">{escape(str(cell))}</{tag}>' for cell in cells)
+
+
 def _table(head: Iterable[str], lines: Iterable[Tuple[Any, ...]], caption: str) -> str:
-    row = lambda cells, tag: "".join(f'<{tag} style="{_STYLE}">{escape(str(cell))}</{tag}>' for cell in cells)
-    body = "".join(f"<tr>{row(line, 'td')}</tr>" for line in lines)
+    body = "".join(f"<tr>{_row(line, 'td')}</tr>" for line in lines)
     return (
         f"<table><caption>{escape(caption)}</caption>"
-        f"<thead><tr>{row(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+        f"<thead><tr>{_row(head, 'th')}</tr></thead><tbody>{body}</tbody></table>"
     )
+
+
+def _time(microseconds: Optional[int]) -> str:
+    """Microseconds since 1970 for people; an array that only a batch knows has none."""
+    if microseconds is None:
+        return "in this batch"
+    return datetime.fromtimestamp(microseconds / 1e6, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def store_table(store: Any) -> str:
@@ -32,7 +42,6 @@ def store_table(store: Any) -> str:
     metadata = store.get_metadata()
     lines = []
     for name, array in metadata["arrays"].items():
-        modified = datetime.fromtimestamp(array["modify_time"] / 1e6, tz=timezone.utc)
         lines.append(
             (
                 name,
@@ -41,7 +50,7 @@ def store_table(store: Any) -> str:
                 array["shape"][0] if array["shape"] else 1,
                 array["deleted_rows"],
                 _size(array["size"]),
-                modified.strftime("%Y-%m-%d %H:%M:%S UTC"),
+                _time(array["modify_time"]),
             )
         )
     head = ("name", "shape", "dtype", "rows", "deleted", "bytes", "modified")

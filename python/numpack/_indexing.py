@@ -15,6 +15,15 @@ _BATCH = 1 << 20
 
 def take(lazy: Any, key: Any) -> Any:
     """``lazy[key]`` as NumPy would answer it on the loaded array."""
+    try:
+        return _taken(lazy, key)
+    except (IndexError, TypeError, ValueError):
+        # NumPy has the last word: on an array of this shape, which takes no memory, it raises its own error.
+        np.broadcast_to(np.empty((), bool), lazy.shape)[key]
+        return lazy.copy()[key]
+
+
+def _taken(lazy: Any, key: Any) -> Any:
     shape = lazy.shape
     if not shape:
         return lazy.copy()[key]
@@ -65,42 +74,30 @@ def _rows_for(lazy: Any, part: Any) -> Tuple[np.ndarray, List[Any]]:
         if step == 1:
             return lazy._rows(start, max(start, stop)), [slice(None)]
         return lazy._gather(np.arange(start, stop, step)), [slice(None)]
-    if not isinstance(part, np.ndarray) and hasattr(part, "__index__"):
-        row = _checked(np.asarray(operator.index(part)), count)
-        return lazy._gather(row.reshape(1)), [0]
+    number = None if isinstance(part, np.ndarray) else _integer(part)
+    if number is not None:
+        return lazy._gather([number]), [0]
     array = np.asarray(part)
     if array.size == 0 and not isinstance(part, np.ndarray):
         array = array.astype(np.intp)
     if array.dtype == bool:
-        expected = lazy.shape[: array.ndim]
-        if array.shape != expected:
-            _raise_mask_mismatch(array.shape, lazy.shape)
+        # An axis of the mask without places fits any axis.
+        if array.ndim > lazy.ndim or any(size not in (0, own) for size, own in zip(array.shape, lazy.shape)):
+            raise IndexError("boolean index did not match indexed array")
         places = array.nonzero()
         return lazy._gather(places[0]), [np.arange(places[0].size), *places[1:]]
     if array.dtype.kind not in "iu":
         raise IndexError("arrays used as indices must be of integer (or boolean) type")
-    index = _checked(array, count)
-    return lazy._gather(index.reshape(-1)), [np.arange(index.size).reshape(index.shape)]
+    index = array.reshape(-1).astype(np.intp)
+    return lazy._gather(index), [np.arange(index.size).reshape(array.shape)]
 
 
-def _checked(index: np.ndarray, count: int) -> np.ndarray:
-    """The index as int64, after NumPy's check of its bounds."""
-    if index.size and (int(index.max()) >= count or int(index.min()) < -count):
-        wrong = index[(index >= count) | (index < -count)].flat[0] if index.ndim else index[()]
-        raise IndexError(f"index {wrong} is out of bounds for axis 0 with size {count}")
-    return index.astype(np.int64)
-
-
-def _raise_mask_mismatch(mask: Tuple[int, ...], shape: Tuple[int, ...]) -> None:
-    if len(mask) > len(shape):
-        raise IndexError(
-            f"too many indices for array: array is {len(shape)}-dimensional, but {len(mask)} were indexed"
-        )
-    axis = next(axis for axis in range(len(mask)) if mask[axis] != shape[axis])
-    raise IndexError(
-        f"boolean index did not match indexed array along axis {axis}; size of axis is {shape[axis]} "
-        f"but size of corresponding boolean axis is {mask[axis]}"
-    )
+def _integer(part: Any) -> Any:
+    """The part as an int, if it is one; like NumPy, before it is looked at as an array."""
+    try:
+        return operator.index(part)
+    except TypeError:
+        return None
 
 
 def rows(lazy: Any) -> Iterator[Any]:

@@ -6,7 +6,9 @@ from typing import Any, Dict, Type
 from numpack._numpack import LazyArray, NumPack
 
 
-def restore_store(cls: Type[NumPack], path: "os.PathLike[str]", options: Dict[str, Any], opened: bool) -> NumPack:
+def restore_store(
+    cls: Type[NumPack], path: "os.PathLike[str]", options: Dict[str, Any], opened: bool
+) -> NumPack:
     """The handle on the store at `path`, open when the pickled one was."""
     store = cls(path, **options)
     if opened:

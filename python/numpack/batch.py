@@ -58,8 +58,10 @@ class BatchModeContext:
     def flush(self) -> None:
         """Commits what is marked, now; the objects stay in memory."""
         store = self._direct()
+        if not self._marked and not self._dropped:
+            return
         dropped = [name for name in self._dropped if store.has_array(name)]
-        store._save_and_drop({name: self._arrays[name] for name in self._marked}, dropped)
+        store._exchange({name: self._arrays[name] for name in self._marked}, dropped)
         self._marked.clear()
         self._dropped.clear()
 
@@ -88,22 +90,24 @@ class BatchModeContext:
 
     def append(self, arrays: Dict[str, Any]) -> None:
         """Appends to the objects in memory, or to the store."""
-        for name, rows in self._split(arrays, self._direct().append):
-            array = self._arrays[name]
-            rows = self._fitting(name, array, rows)
-            self._mark(name, np.concatenate([array, rows]))
+        kept, rest = self._split(arrays)
+        longer = {name: np.concatenate([array, _fitting(name, array, rows)]) for name, array, rows in kept}
+        if rest:
+            self._direct().append(rest)
+        for name, array in longer.items():
+            self._mark(name, array)
 
     def replace(self, arrays: Dict[str, Any], indexes: Any) -> None:
         """Replaces rows of the objects in memory, or of the store."""
-        for name, rows in self._split(arrays, lambda rest: self._direct().replace(rest, indexes)):
-            array = self._arrays[name]
+        kept, rest = self._split(arrays)
+        changes = []
+        for name, array, rows in kept:
             places = _places(indexes, array)
-            rows = np.asarray(rows) if isinstance(rows, np.ndarray) else np.asarray(rows, array.dtype)
-            if places.size == 1 and rows.ndim + 1 == array.ndim:
-                rows = rows[np.newaxis]
-            rows = self._fitting(name, array, rows)
-            if len(rows) != places.size:
-                raise ValueError(f"array {name!r}: {len(rows)} rows for {places.size} indexes")
+            changes.append((name, array, places, _fitting(name, array, rows, places.size)))
+        if rest:
+            self._direct().replace(rest, indexes)
+        for name, array, places, rows in changes:
+            array = array if array.flags.writeable else array.copy()
             array[places] = rows
             self._mark(name, array)
 
@@ -119,13 +123,13 @@ class BatchModeContext:
                 self._marked.pop(name, None)
                 self._dropped[name] = None
             return
-        stored = [name for name in names if name not in self._arrays]
+        kept = {name: self._arrays[name] for name in names if name in self._arrays}
+        shorter = {name: np.delete(array, _places(indexes, array), axis=0) for name, array in kept.items()}
+        stored = [name for name in names if name not in kept]
         if stored:
             self._direct().drop(stored, indexes)
-        for name in names:
-            if name in self._arrays:
-                array = self._arrays[name]
-                self._mark(name, np.delete(array, _places(indexes, array), axis=0))
+        for name, array in shorter.items():
+            self._mark(name, array)
 
     def update(self, name: str) -> None:
         """Compacts the stored array; objects in memory have no deleted rows."""
@@ -137,13 +141,14 @@ class BatchModeContext:
         if name not in self._arrays:
             return self._known(name).getitem(name, indexes)
         array = self._arrays[name]
-        return array[_places(indexes, array)]
+        rows: np.ndarray = array[_places(indexes, array)]
+        return rows
 
     def stream_load(self, name: str, buffer_size: int) -> Iterator[np.ndarray]:
         """Batches of copies of the object in memory, or of the store."""
         if name not in self._arrays:
             return self._known(name).stream_load(name, buffer_size)
-        array = self._arrays[name]
+        array = _with_rows(self._arrays[name])
         return (array[start : start + buffer_size].copy() for start in range(0, len(array), buffer_size))
 
     def get_shape(self, name: str) -> Tuple[int, ...]:
@@ -169,7 +174,9 @@ class BatchModeContext:
         known = {name: entry for name, entry in metadata["arrays"].items() if name not in self._dropped}
         for name in self._marked:
             array = self._arrays[name]
-            entry = known.setdefault(name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None})
+            entry = known.setdefault(
+                name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None}
+            )
             entry.update(shape=array.shape, dtype=array.dtype.name, size=array.nbytes)
         metadata.update(arrays=known, total_size=sum(entry["size"] for entry in known.values()))
         return metadata
@@ -179,9 +186,19 @@ class BatchModeContext:
         if self.has_array(target):
             raise ValueError(f"array {target!r} already exists")
         if source in self._arrays or target in self._dropped:
-            self._mark(target, self.load(source).copy())
+            array = self.load(source).copy()
+            self._check({target: array})
+            self._mark(target, array)
         else:
             self._known(source).clone(source, target)
+
+    def search(
+        self, name: str, queries: Any, k: int, metric: str, where: Any
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """As `NumPack.search`: on the stored array, after a commit of what is marked under its name."""
+        if name in self._marked:
+            self.flush()
+        return self._known(name).search(name, queries, k, metric, where)
 
     def rename(self, old: str, new: str, overwrite: bool = False) -> None:
         """Moves the object in memory, or renames the stored array."""
@@ -223,25 +240,14 @@ class BatchModeContext:
         for name, array in arrays.items():
             self._direct()._check_saved(name, np.asanyarray(array))
 
-    def _split(self, arrays: Dict[str, Any], to_store: Any) -> List[Tuple[str, Any]]:
-        """The arrays in memory; the others go to the store in one call."""
+    def _split(self, arrays: Dict[str, Any]) -> Tuple[List[Tuple[str, np.ndarray, Any]], Dict[str, Any]]:
+        """Name, object in memory and rows of the arrays that are here; names and rows of the others."""
         if not isinstance(arrays, dict):
             raise ValueError(f"arrays must be a dictionary of name: array, got {type(arrays).__name__}")
         rest = {name: rows for name, rows in arrays.items() if name not in self._arrays}
         for name in rest:
             self._known(name)
-        if rest:
-            to_store(rest)
-        return [(name, rows) for name, rows in arrays.items() if name in self._arrays]
-
-    @staticmethod
-    def _fitting(name: str, array: np.ndarray, rows: Any) -> np.ndarray:
-        rows = np.asarray(rows) if isinstance(rows, np.ndarray) else np.asarray(rows, array.dtype)
-        if rows.dtype != array.dtype:
-            raise TypeError(f"array {name!r}: dtype is {array.dtype}, got {rows.dtype}")
-        if rows.ndim == 0 or rows.shape[1:] != array.shape[1:] or rows.ndim != array.ndim:
-            raise ValueError(f"array {name!r}: the rows do not have the row shape {array.shape[1:]}: {rows.shape}")
-        return rows
+        return [(name, self._arrays[name], rows) for name, rows in arrays.items() if name not in rest], rest
 
     def _keep_to_limit(self, *kept: str) -> None:
         """Over the limit: commits what is marked and forgets every object but those of the call."""
@@ -252,10 +258,32 @@ class BatchModeContext:
         self._arrays = {name: array for name, array in self._arrays.items() if name in keep}
 
 
+def _with_rows(array: np.ndarray) -> np.ndarray:
+    if array.ndim == 0:
+        raise ValueError("a scalar array has no rows")
+    return array
+
+
 def _places(indexes: Any, array: np.ndarray) -> np.ndarray:
-    """Row numbers of `indexes`, by NumPy's rules."""
-    places = np.arange(len(array))[indexes]
-    return np.atleast_1d(places)
+    """Row numbers of `indexes`, as the store takes them, within the bounds of the array."""
+    places = NumPack._row_numbers(indexes, len(_with_rows(array)))
+    return np.arange(len(array))[places]
+
+
+def _fitting(name: str, array: np.ndarray, given: Any, places: Optional[int] = None) -> np.ndarray:
+    """Rows for so many places of the array, or for its end, of its dtype and row shape."""
+    rows = np.asarray(given) if hasattr(given, "dtype") else np.asarray(given, array.dtype)
+    if rows.dtype.newbyteorder("=") != array.dtype.newbyteorder("="):
+        raise TypeError(f"array {name!r}: dtype is {array.dtype}, got {rows.dtype}")
+    if places == 1 and rows.ndim + 1 == array.ndim:
+        rows = rows[np.newaxis]
+    if rows.ndim == 0 or rows.shape[1:] != array.shape[1:] or rows.ndim != array.ndim:
+        raise ValueError(
+            f"array {name!r}: the rows do not have the row shape {array.shape[1:]}: {rows.shape}"
+        )
+    if places is not None and len(rows) != places:
+        raise ValueError(f"array {name!r}: {len(rows)} rows for {places} indexes")
+    return rows
 
 
 class WritableBatchMode:
@@ -279,8 +307,14 @@ class WritableBatchMode:
         traceback: Optional[TracebackType],
     ) -> None:
         mapped, self._mapped = self._mapped, {}
+        errors = []
         for owner, _ in mapped.values():
-            owner.flush()
+            try:
+                owner.flush()
+            except Exception as failed:  # the other arrays are flushed all the same
+                errors.append(failed)
+        if errors:
+            raise errors[0]
 
     def load(self, name: str) -> np.ndarray:
         """The array, writable, over the live file. Raises KeyError; ValueError when rows are deleted."""

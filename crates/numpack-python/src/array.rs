@@ -1,5 +1,6 @@
 //! Arrays on their way into the store: dtype, shape and C-contiguous little-endian bytes.
 
+use numpack::vector::Vectors;
 use numpack::{DataType, RawArray};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyTypeError;
@@ -7,6 +8,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::errors::raise;
 use crate::memory::{bytes_of, descr};
 
 /// One array as the store takes it, with the Python object that owns its bytes.
@@ -14,6 +16,8 @@ pub(crate) struct Input<'py> {
     array: Bound<'py, PyUntypedArray>,
     dtype: DataType,
     shape: Vec<u64>,
+    /// The bytes, taken while no other thread of Python could change them.
+    copied: Option<Vec<u8>>,
 }
 
 impl<'py> Input<'py> {
@@ -36,7 +40,14 @@ impl<'py> Input<'py> {
         let plain = array.is_c_contiguous() && array.dtype().is_native_byteorder() != Some(false);
         let array = if plain { array } else { in_c_order(&array, dtype)? };
         let shape = array.shape().iter().map(|&dim| dim as u64).collect();
-        Ok(Input { array, dtype, shape })
+        Ok(Input { array, dtype, shape, copied: None })
+    }
+
+    /// With bytes of its own: a replace looks at them several times, and must see the same each time although
+    /// the program may change the array meanwhile. Save and append need no copy: each byte is read once.
+    pub(crate) fn into_copied(mut self) -> Self {
+        self.copied = Some(bytes_of(&self.array).to_vec());
+        self
     }
 
     /// A single row as an array of one row.
@@ -50,9 +61,24 @@ impl<'py> Input<'py> {
         self.shape.len()
     }
 
+    /// The dimensions.
+    pub(crate) fn shape(&self) -> &[u64] {
+        &self.shape
+    }
+
+    /// As vectors: one, or several as the rows of a matrix.
+    ///
+    /// # Errors
+    /// `ValueError` for another number of dimensions.
+    pub(crate) fn vectors(&self) -> PyResult<Vectors<'_>> {
+        let shape: Vec<usize> = self.shape.iter().map(|&dim| dim as usize).collect();
+        Vectors::from_bytes(bytes_of(&self.array), self.dtype, &shape).map_err(raise)
+    }
+
     /// As the engine wants it.
     pub(crate) fn raw<'a>(&'a self, name: &'a str) -> RawArray<'a> {
-        RawArray { name, dtype: self.dtype, shape: &self.shape, bytes: bytes_of(&self.array) }
+        let bytes = self.copied.as_deref().unwrap_or_else(|| bytes_of(&self.array));
+        RawArray { name, dtype: self.dtype, shape: &self.shape, bytes }
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn raise(error: NpkError) -> PyErr {
             | NpkError::InvalidName { .. }
             | NpkError::InvalidShape { .. }
             | NpkError::InvalidArgument { .. } => PyValueError::new_err(text),
-            NpkError::InvalidDtype { .. } => PyTypeError::new_err(text),
+            NpkError::InvalidDtype { .. } | NpkError::UnsupportedDtype { .. } => PyTypeError::new_err(text),
             NpkError::IndexOutOfBounds { .. } => PyIndexError::new_err(text),
             NpkError::Corrupted { .. } => CORRUPTED.raise(py, text),
             NpkError::Locked { .. } => LOCKED.raise(py, text),

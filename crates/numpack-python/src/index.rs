@@ -44,10 +44,19 @@ impl<'py> Rows<'py> {
             let array = numpy(indexes.py())?.call_method1(intern!(indexes.py(), "asarray"), (indexes,))?;
             return from_array(array.cast_into()?, rows);
         }
-        let is_index =
-            indexes.is_instance_of::<PyInt>() || indexes.hasattr(intern!(indexes.py(), "__index__"))?;
-        if is_index && !indexes.is_instance_of::<PyBool>() {
+        if indexes.is_instance_of::<PyInt>() && !indexes.is_instance_of::<PyBool>() {
             return Ok(Rows::Owned(vec![int(indexes)?]));
+        }
+        if let Some(number) = integer(indexes)? {
+            return Ok(Rows::Owned(vec![int(&number)?]));
+        }
+        if indexes.hasattr(intern!(indexes.py(), "__array__"))? {
+            let array = numpy(indexes.py())?.call_method1(intern!(indexes.py(), "asarray"), (indexes,))?;
+            let array: Bound<'py, PyUntypedArray> = array.cast_into()?;
+            // A number that is no integer is no index at all.
+            if array.ndim() > 0 {
+                return from_array(array, rows);
+            }
         }
         Err(PyValueError::new_err(format!(
             "The indexes must be int or list or numpy.ndarray or slice. Got {}.",
@@ -62,6 +71,16 @@ impl<'py> Rows<'py> {
             Rows::Array(array) => i64s_of(array).unwrap_or_default(),
         }
     }
+}
+
+/// The int that a number such as `numpy.int64` stands for.
+fn integer<'py>(index: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = index.py();
+    if index.is_instance_of::<PyBool>() || !index.hasattr(intern!(py, "__index__"))? {
+        return Ok(None);
+    }
+    let operator = py.import(intern!(py, "operator"))?;
+    Ok(operator.call_method1(intern!(py, "index"), (index,)).ok())
 }
 
 /// The items of a list of plain ints that fit; anything else takes NumPy's way.

@@ -14,7 +14,7 @@ impl NumPack {
     /// Returns {"arrays": {name: {shape, dtype, size, modify_time, deleted_rows, file_bytes, data_file}},
     /// "path": str, "total_size": bytes of all live rows}. Sizes in bytes, times in microseconds since 1970.
     fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
         }
         let open = self.opened(py)?;
@@ -33,7 +33,7 @@ impl NumPack {
         }
         let metadata = PyDict::new(py);
         metadata.set_item("arrays", arrays)?;
-        metadata.set_item("path", open.store.path())?;
+        metadata.set_item("path", open.store.path().as_os_str())?;
         metadata.set_item("total_size", found.iter().map(|array| array.size_bytes).sum::<u64>())?;
         Ok(metadata)
     }

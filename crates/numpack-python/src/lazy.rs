@@ -10,10 +10,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use numpack::{ArrayView, ParallelIO, PrivateCopy};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
 use crate::array::numpy;
 use crate::errors::{closed_array, raise};
@@ -123,10 +123,12 @@ impl<'py> Parts<'py> {
         Ok(py.detach(|| view.rows_into(0..view.len(), allocate)).map_err(raise)?.into_py(py))
     }
 
-    /// The whole array, read-only: the mapped one, or a copy when rows are deleted.
-    fn whole(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// The whole array, read-only: a view of the mapped one, or a copy when rows are deleted.
+    ///
+    /// A view, because its shape and dtype may be assigned to; those of the mapped array must stay.
+    pub(crate) fn whole(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         if let Some(array) = &self.mapped {
-            return Ok(array.clone());
+            return array.call_method0(intern!(py, "view"));
         }
         let array = self.copy(py)?;
         array.call_method1(intern!(py, "setflags"), (false,))?;
@@ -175,7 +177,8 @@ fn is_basic(key: &Bound<'_, PyAny>) -> bool {
 /// A key that stands for whole rows: a list of ints or an integer array of one dimension.
 fn plain_rows<'py>(key: &Bound<'py, PyAny>, scalar: bool) -> PyResult<Option<Rows<'py>>> {
     let plain = match key.cast::<PyUntypedArray>() {
-        Ok(array) => array.ndim() == 1 && matches!(array.dtype().kind(), b'i' | b'u'),
+        // Unsigned numbers are NumPy's affair: it takes those above 2^63 for negative ones.
+        Ok(array) => array.ndim() == 1 && array.dtype().kind() == b'i',
         Err(_) => key
             .cast::<PyList>()
             .is_ok_and(|list| list.len() > 0 && list.iter().all(|item| item.is_exact_instance_of::<PyInt>())),
@@ -292,6 +295,11 @@ impl LazyArray {
         }
     }
 
+    fn __reversed__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import(intern!(py, "builtins"))?
+            .call_method1(intern!(py, "reversed"), (self.parts(py)?.whole(py)?,))
+    }
+
     fn __contains__(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<bool> {
         self.parts(py)?.whole(py)?.contains(value)
     }
@@ -314,7 +322,7 @@ impl LazyArray {
             (Some(dtype), ..) => {
                 parts.computed(py, |array| array.call_method1(intern!(py, "astype"), (&dtype,)))
             }
-            (None, None | Some(false), Some(array)) => Ok(array.clone()),
+            (None, None | Some(false), Some(_)) => parts.whole(py),
             _ => parts.copy(py),
         }
     }
@@ -331,6 +339,11 @@ impl LazyArray {
             && let Ok(capsule) = array.call_method(intern!(py, "__dlpack__"), (), kwargs)
         {
             return Ok(capsule);
+        }
+        if let Some(copy) = kwargs.map(|kwargs| kwargs.get_item(intern!(py, "copy"))).transpose()?.flatten()
+            && copy.is(PyBool::new(py, false))
+        {
+            return Err(PyBufferError::new_err("the array cannot be exported without a copy"));
         }
         parts.copy(py)?.call_method(intern!(py, "__dlpack__"), (), kwargs)
     }

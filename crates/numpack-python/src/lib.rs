@@ -13,7 +13,9 @@ mod memory;
 mod operators;
 mod pack;
 mod package;
+mod search;
 mod stream;
+mod vector;
 mod verbs;
 mod writable;
 
@@ -30,6 +32,8 @@ mod _numpack {
     use crate::package::{_pack, _package_info, _unpack, main};
     #[pymodule_export]
     use crate::stream::StreamLoader;
+    #[pymodule_export]
+    use crate::vector::VectorEngine;
     #[pymodule_export]
     use crate::writable::WritableArray;
 

@@ -1,5 +1,6 @@
 //! `NumPack` as a mapping from names to arrays.
 
+use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -41,6 +42,22 @@ impl NumPack {
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(self.get_member_list(py)?.try_iter()?.into_any())
+    }
+
+    /// get(name, default=None): the loaded array, or the default when no array has this name.
+    #[pyo3(signature = (name, default=None))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        name: PyBackedStr,
+        default: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match self.load(py, name, false, None) {
+            Err(error) if error.is_instance_of::<PyKeyError>(py) => {
+                Ok(default.unwrap_or_else(|| py.None().into_bound(py)))
+            }
+            other => other,
+        }
     }
 
     /// keys(): the names, as a set-like view.

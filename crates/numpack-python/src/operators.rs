@@ -177,6 +177,10 @@ impl LazyArray {
         self.parts(py)?.computed(py, |array| array.call_method0("__int__"))
     }
 
+    fn __index__<'py>(&self, py: Python<'py>) -> PyResult<Object<'py>> {
+        self.parts(py)?.computed(py, |array| array.call_method0("__index__"))
+    }
+
     fn __float__<'py>(&self, py: Python<'py>) -> PyResult<Object<'py>> {
         self.parts(py)?.computed(py, |array| array.call_method0("__float__"))
     }

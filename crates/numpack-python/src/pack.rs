@@ -21,6 +21,8 @@ const SLICE: Duration = Duration::from_millis(200);
 struct Choices {
     path: PathBuf,
     mode: Mode,
+    /// The first open removes what is there.
+    drop_if_exists: bool,
     durability: Durability,
     lock_timeout: Option<Duration>,
     strict: bool,
@@ -57,7 +59,7 @@ pub(crate) struct NumPack {
 /// A store ready for a call.
 pub(crate) struct Open {
     pub(crate) store: ParallelIO,
-    lock_timeout: Option<Duration>,
+    pub(crate) lock_timeout: Option<Duration>,
 }
 
 impl Open {
@@ -76,18 +78,30 @@ impl Open {
         py: Python<'_>,
         call: impl Fn(&ParallelIO) -> NpkResult<R> + Send + Sync,
     ) -> PyResult<R> {
-        let begin = Instant::now();
-        loop {
-            match py.detach(|| call(&self.store)) {
-                Err(NpkError::Locked { path, .. }) => {
-                    py.check_signals()?;
-                    let waited = begin.elapsed();
-                    if self.lock_timeout.is_some_and(|timeout| waited >= timeout) {
-                        return Err(raise(NpkError::Locked { path, waited }));
-                    }
+        until_unlocked(py, self.lock_timeout, || call(&self.store))
+    }
+}
+
+/// Tries a call, which itself waits for a slice of time, without the GIL until no other writer is in its way.
+///
+/// # Errors
+/// Those of the call; `LockedError` after the timeout; what Ctrl-C raises.
+pub(crate) fn until_unlocked<R: Send>(
+    py: Python<'_>,
+    timeout: Option<Duration>,
+    call: impl Fn() -> NpkResult<R> + Send + Sync,
+) -> PyResult<R> {
+    let begin = Instant::now();
+    loop {
+        match py.detach(&call) {
+            Err(NpkError::Locked { path, .. }) => {
+                py.check_signals()?;
+                let waited = begin.elapsed();
+                if timeout.is_some_and(|timeout| waited >= timeout) {
+                    return Err(raise(NpkError::Locked { path, waited }));
                 }
-                other => return other.map_err(raise),
             }
+            other => return other.map_err(raise),
         }
     }
 }
@@ -107,15 +121,20 @@ impl NumPack {
     }
 
     /// The batch under way, which takes every call in the store's place.
-    pub(crate) fn batch<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
+    ///
+    /// # Errors
+    /// Those of [`NumPack::opened`].
+    pub(crate) fn batch<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let batch = self.batch.read().unwrap_or_else(PoisonError::into_inner);
-        batch.as_ref().map(|batch| batch.bind(py).clone())
+        let batch = batch.as_ref().map(|batch| batch.bind(py).clone());
+        batch.map(|batch| self.opened(py).map(|_| batch)).transpose()
     }
 
     fn options(&self) -> OpenOptions {
         let fresh = self.fresh.load(Ordering::Acquire);
         let mode = match self.choices.mode {
             Mode::Truncate | Mode::CreateNew if !fresh => Mode::ReadWrite,
+            Mode::Append | Mode::ReadWrite if fresh && self.choices.drop_if_exists => Mode::Truncate,
             mode => mode,
         };
         let timeout = self.choices.lock_timeout.map_or(SLICE, |timeout| timeout.min(SLICE));
@@ -127,19 +146,7 @@ impl NumPack {
             return Ok(());
         }
         let (options, path) = (self.options(), &self.choices.path);
-        let begin = Instant::now();
-        let store = loop {
-            match py.detach(|| options.open(path)) {
-                Err(NpkError::Locked { path, .. }) => {
-                    py.check_signals()?;
-                    let waited = begin.elapsed();
-                    if self.choices.lock_timeout.is_some_and(|timeout| waited >= timeout) {
-                        return Err(raise(NpkError::Locked { path, waited }));
-                    }
-                }
-                other => break other.map_err(raise)?,
-            }
-        };
+        let store = until_unlocked(py, self.choices.lock_timeout, || options.open(path))?;
         let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(store);
         self.fresh.store(false, Ordering::Release);
@@ -187,9 +194,13 @@ impl NumPack {
             warn(py, c"NumPack is used without strict context mode: close() must be called, or `with` used")?;
         }
         let mode = mode_of(&mode)?;
+        if drop_if_exists && mode == Mode::Read {
+            return Err(PyValueError::new_err("drop_if_exists=True needs a mode that writes, got 'r'"));
+        }
         let choices = Choices {
             path: std::path::absolute(&filename).unwrap_or(filename),
-            mode: if drop_if_exists { dropping(mode)? } else { mode },
+            mode,
+            drop_if_exists,
             durability: durability_of(&durability)?,
             lock_timeout: lock_timeout.map(timeout_of).transpose()?,
             strict: strict_context_mode,
@@ -229,7 +240,8 @@ impl NumPack {
 
     #[pyo3(signature = (*_error))]
     fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyAny>) -> PyResult<()> {
-        if self.contexts.fetch_sub(1, Ordering::Relaxed) == 1 { self.close(py) } else { Ok(()) }
+        let left = self.contexts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        if left == Ok(1) { self.close(py) } else { Ok(()) }
     }
 
     /// Whether the store is open.
@@ -327,15 +339,6 @@ fn mode_of(mode: &str) -> PyResult<Mode> {
         "w" => Ok(Mode::Truncate),
         "x" => Ok(Mode::CreateNew),
         _ => Err(PyValueError::new_err(format!("mode must be 'r', 'r+', 'a', 'w' or 'x', got {mode:?}"))),
-    }
-}
-
-/// The mode of a first open that removes what is there.
-fn dropping(mode: Mode) -> PyResult<Mode> {
-    match mode {
-        Mode::Read => Err(PyValueError::new_err("drop_if_exists=True needs a mode that writes, got 'r'")),
-        Mode::CreateNew => Ok(Mode::CreateNew),
-        _ => Ok(Mode::Truncate),
     }
 }
 

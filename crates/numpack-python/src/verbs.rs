@@ -36,7 +36,9 @@ impl<'py> Inputs<'py> {
             let name = arrays.get_type().name().map_or("?".to_owned(), |name| name.to_string());
             PyValueError::new_err(format!("arrays must be a dictionary of name: array, got {name}"))
         })?;
-        let inputs = dict.iter().map(|(name, value)| {
+        // A list of its own: converting a value may run code that changes the dict.
+        let inputs = dict.items().into_iter().map(|item| {
+            let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
             let name = name_of(&name)?;
             let typed = value.cast::<numpy::PyUntypedArray>().is_ok();
             let stored = if typed { None } else { stored(&name)? };
@@ -97,13 +99,20 @@ impl NumPack {
     /// strides and byte order. Raises ValueError for something other than a dict and for names that are empty,
     /// longer than 1,024 bytes or contain NUL; TypeError for other dtypes. Costs one write of the data.
     pub(crate) fn save(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "save"), (arrays,)).map(drop);
         }
         let open = self.opened(py)?;
         let inputs = Inputs::new(arrays, |_| Ok(None))?;
         let raw = inputs.raw();
         open.write(py, |store| store.save_raw(&raw))
+    }
+
+    /// Row numbers of `indexes` for an array of so many rows, as an int64 array; bounds are not checked.
+    #[staticmethod]
+    fn _row_numbers<'py>(indexes: &Bound<'py, PyAny>, rows: u64) -> PyResult<Bound<'py, PyAny>> {
+        let numbers = Rows::new(indexes, || Ok(rows))?;
+        Ok(numpy::PyArray1::from_slice(indexes.py(), numbers.as_slice()).into_any())
     }
 
     /// Raises what saving this array under this name would raise.
@@ -113,17 +122,21 @@ impl NumPack {
         numpack::check_name(&name_of(name)?).map_err(raise)
     }
 
-    /// Saves a dict of arrays and removes the arrays `dropped`, in one commit: what a batch ends with.
-    fn _save_and_drop(
+    /// Saves a dict of arrays, removes the arrays `dropped` and renames others, in one commit: what batches and
+    /// imports end with.
+    #[pyo3(signature = (arrays, dropped, renamed=Vec::new()))]
+    fn _exchange(
         &self,
         py: Python<'_>,
         arrays: &Bound<'_, PyAny>,
         dropped: Vec<String>,
+        renamed: Vec<(String, String)>,
     ) -> PyResult<()> {
         let open = self.opened(py)?;
         let inputs = Inputs::new(arrays, |_| Ok(None))?;
         let (raw, dropped) = (inputs.raw(), dropped.iter().map(String::as_str).collect::<Vec<_>>());
-        open.write(py, |store| store.save_and_drop(&raw, &dropped))
+        let renamed: Vec<_> = renamed.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
+        open.write(py, |store| store.exchange(&raw, &dropped, &renamed))
     }
 
     /// load(name, lazy=False, *, mmap_mode=None): the array, as of one commit.
@@ -140,7 +153,7 @@ impl NumPack {
         lazy: bool,
         mmap_mode: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "load"), (&*array_name, lazy, mmap_mode));
         }
         let open = self.opened(py)?;
@@ -162,7 +175,7 @@ impl NumPack {
     /// rows alone. Raises ValueError for a wrong shape or other indexes, IndexError out of range, TypeError for
     /// another dtype, KeyError for an unknown name.
     fn replace(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>, indexes: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "replace"), (arrays, indexes)).map(drop);
         }
         let open = self.opened(py)?;
@@ -172,7 +185,7 @@ impl NumPack {
             let rows = Rows::new(indexes, || rows_of(&open.store, &name))?;
             let one = rows.as_slice().len() == 1;
             let single = one && input.ndim() + 1 == shape_of(&open.store, &name)?.len();
-            parts.push((name, if single { input.into_one_row() } else { input }, rows));
+            parts.push((name, if single { input.into_one_row() } else { input }.into_copied(), rows));
         }
         let raw: Vec<RawRows<'_>> = parts
             .iter()
@@ -186,7 +199,7 @@ impl NumPack {
     /// arrays: dict of name: rows of shape (n, *row shape). Costs the new rows alone, however long the array
     /// is. Raises KeyError for an unknown name, ValueError for another row shape, TypeError for another dtype.
     fn append(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "append"), (arrays,)).map(drop);
         }
         let open = self.opened(py)?;
@@ -207,7 +220,7 @@ impl NumPack {
         array_name: &Bound<'_, PyAny>,
         indexes: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "drop"), (array_name, indexes)).map(drop);
         }
         let open = self.opened(py)?;
@@ -226,7 +239,7 @@ impl NumPack {
 
     /// update(array_name): rewrites the array without its deleted rows, in constant memory.
     fn update(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "update"), (&*array_name,)).map(drop);
         }
         self.opened(py)?.write(py, |store| store.update(&array_name))
@@ -242,13 +255,24 @@ impl NumPack {
         array_name: PyBackedStr,
         indexes: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "getitem"), (&*array_name, indexes));
         }
         let open = self.opened(py)?;
-        let rows = Rows::new(indexes, || rows_of(&open.store, &array_name))?;
+        // Slices and masks are about a number of rows: they are read from the commit that has it.
+        let mut view = None;
+        let rows = Rows::new(indexes, || {
+            let found = open.read(py, |store| store.get_array_view(&array_name))?;
+            let rows = found.shape().first().copied().unwrap_or(0);
+            view = Some(found);
+            Ok(rows)
+        })?;
         let indexes = rows.as_slice();
-        Ok(open.read(py, |store| store.getitem_into(&array_name, indexes, allocate))?.into_py(py))
+        let found = open.read(py, |store| match &view {
+            Some(view) => view.gather_into(indexes, allocate),
+            None => store.getitem_into(&array_name, indexes, allocate),
+        })?;
+        Ok(found.into_py(py))
     }
 
     /// stream_load(array_name, buffer_size=None): an iterator over batches of `buffer_size` rows (None: one).
@@ -269,7 +293,7 @@ impl NumPack {
                     buffer_size.unwrap_or(0)
                 ))
             })?;
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "stream_load"), (&*array_name, rows));
         }
         let open = self.opened(py)?;
@@ -279,7 +303,7 @@ impl NumPack {
 
     /// get_shape(array_name): the shape as a tuple; deleted rows do not count.
     fn get_shape<'py>(&self, py: Python<'py>, array_name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "get_shape"), (&*array_name,));
         }
         let shape = self.opened(py)?.read(py, |store| store.get_shape(&array_name))?;
@@ -288,7 +312,7 @@ impl NumPack {
 
     /// get_member_list(): the names of all arrays, the oldest first.
     pub(crate) fn get_member_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method0(intern!(py, "get_member_list"));
         }
         let names = self.opened(py)?.read(py, |store| Ok(store.list_arrays()))?;
@@ -297,7 +321,7 @@ impl NumPack {
 
     /// has_array(array_name): whether an array has this name.
     pub(crate) fn has_array(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<bool> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "has_array"), (&*array_name,))?.extract();
         }
         let open = self.opened(py)?;
@@ -317,7 +341,7 @@ impl NumPack {
     ///
     /// Raises KeyError when the source is not there, ValueError when the target is.
     fn clone(&self, py: Python<'_>, source_name: PyBackedStr, target_name: PyBackedStr) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "clone"), (&*source_name, &*target_name)).map(drop);
         }
         self.opened(py)?.write(py, |store| store.clone_array(&source_name, &target_name))
@@ -335,22 +359,16 @@ impl NumPack {
         new_name: PyBackedStr,
         overwrite: bool,
     ) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "rename"), (&*old_name, &*new_name, overwrite)).map(drop);
         }
         let names = [(&*old_name, &*new_name)];
         self.opened(py)?.write(py, |store| store.rename_many(&names, overwrite))
     }
 
-    /// Renames several arrays in one commit, in place of those that have the names.
-    fn _rename_many(&self, py: Python<'_>, names: Vec<(String, String)>) -> PyResult<()> {
-        let names: Vec<_> = names.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
-        self.opened(py)?.write(py, |store| store.rename_many(&names, true))
-    }
-
     /// reset(): removes every array, in one commit.
     fn reset(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(batch) = self.batch(py) {
+        if let Some(batch) = self.batch(py)? {
             return batch.call_method0(intern!(py, "reset")).map(drop);
         }
         self.opened(py)?.write(py, ParallelIO::reset)
@@ -392,6 +410,7 @@ impl NumPack {
     /// The live file of an array, mapped for writing.
     fn _writable(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<WritableArray> {
         let open = self.opened(py)?;
-        Ok(WritableArray::new(open.write(py, |store| store.writable_view(&array_name))?))
+        let view = open.write(py, |store| store.writable_view(&array_name))?;
+        Ok(WritableArray::new(view, open.lock_timeout))
     }
 }

@@ -1,21 +1,24 @@
 //! The live file of an array, mapped for writing: what `writable_batch_mode` hands out.
 #![expect(unsafe_code, reason = "an array over mapped memory, whose owner it keeps")]
 
+use std::time::Duration;
+
 use numpack::WritableView;
 use pyo3::prelude::*;
 
-use crate::errors::raise;
 use crate::memory::array_over;
+use crate::pack::until_unlocked;
 
 /// Owner of writable mapped memory.
 #[pyclass(module = "numpack", frozen)]
 pub(crate) struct WritableArray {
     view: WritableView,
+    lock_timeout: Option<Duration>,
 }
 
 impl WritableArray {
-    pub(crate) fn new(view: WritableView) -> WritableArray {
-        WritableArray { view }
+    pub(crate) fn new(view: WritableView, lock_timeout: Option<Duration>) -> WritableArray {
+        WritableArray { view, lock_timeout }
     }
 }
 
@@ -32,11 +35,6 @@ impl WritableArray {
 
     /// Makes what was written durable. Raises ValueError when the array was replaced meanwhile.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
-        loop {
-            match py.detach(|| self.view.flush()) {
-                Err(numpack::NpkError::Locked { .. }) => py.check_signals()?,
-                other => return other.map_err(raise),
-            }
-        }
+        until_unlocked(py, self.lock_timeout, || self.view.flush())
     }
 }

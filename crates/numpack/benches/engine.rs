@@ -45,9 +45,10 @@ fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let quick = arguments.iter().any(|a| a == "--quick");
     let wanted: Vec<&String> = arguments.iter().filter(|a| !a.starts_with("--")).collect();
-    let benches: [(&str, Bench); 10] = [
+    let benches: [(&str, Bench); 11] = [
         ("replace", replace),
         ("append", append),
+        ("append-38mb", append_many_rows),
         ("append-10000", append_many_arrays),
         ("append-4gb", append_large),
         ("load", load),
@@ -123,6 +124,32 @@ fn append_times(
             Ok(())
         },
     )
+}
+
+fn append_many_rows(setting: &Setting) -> Outcome {
+    let dir = tempfile::tempdir()?;
+    let values = numbers(38_000_000 / 4);
+    let bytes = as_bytes(&values);
+    let store = ParallelIO::new(dir.path().join("store"))?;
+    let plain = dir.path().join("plain");
+    let mut times = (Vec::new(), Vec::new());
+    for run in 0..setting.runs(40) + 3 {
+        store.reset()?;
+        store.save_slice("a", &values[..COLUMNS], &[1, COLUMNS as u64])?;
+        let time = timed(|| Ok(store.append_slice("a", &values)?))?;
+        if plain.exists() {
+            std::fs::remove_file(&plain)?;
+        }
+        let file = File::create(&plain)?;
+        file.write_all_at(&bytes[..ROW], 0)?;
+        let floor = timed(|| write_by_two(&file, &bytes, ROW))?;
+        if run >= 3 {
+            times.0.push(time);
+            times.1.push(floor);
+        }
+    }
+    report("append 38 MB (floor: two threads)", median(times.0), median(times.1), Target::Ratio(1.15));
+    Ok(())
 }
 
 fn append_many_arrays(setting: &Setting) -> Outcome {
@@ -203,7 +230,7 @@ fn save(setting: &Setting) -> Outcome {
         if plain.exists() {
             std::fs::remove_file(&plain)?;
         }
-        let floor = timed(|| write_by_two(&plain, &bytes))?;
+        let floor = timed(|| write_by_two(&File::create(&plain)?, &bytes, 0))?;
         let again = timed(|| Ok(over.save_slice("a", &values, &shape)?))?;
         if run >= 3 {
             times.0.push(new);
@@ -226,6 +253,7 @@ fn getitem(setting: &Setting) -> Outcome {
     store.drop_arrays("b", Some(&spread(rows)))?;
     let kept = as_bytes(&numbers(rows * COLUMNS));
     let indexes = scattered(10_000, rows as u64 * 9 / 10);
+    let some = &indexes[..1000];
     let gather = || {
         let mut out = Vec::with_capacity(indexes.len() * ROW);
         indexes.iter().for_each(|&row| out.extend_from_slice(&kept[row as usize * ROW..][..ROW]));
@@ -241,6 +269,12 @@ fn getitem(setting: &Setting) -> Outcome {
         || Ok(drop(store.getitem::<f32>("a", &indexes)?)),
     )?;
     report("getitem, 10 % deleted (floor: none deleted)", time, whole, Target::Ratio(3.0));
+    let (time, whole) = compare(
+        runs * 10,
+        || Ok(drop(store.getitem::<f32>("b", some)?)),
+        || Ok(drop(store.getitem::<f32>("a", some)?)),
+    )?;
+    report("getitem 1,000, 10 % deleted (floor: none)", time, whole, Target::Ratio(3.0));
     Ok(())
 }
 
@@ -496,11 +530,11 @@ fn by_two(
     Ok(low.and(high)?)
 }
 
-fn write_by_two(path: &Path, bytes: &[u8]) -> Outcome {
-    let file = File::create(path)?;
-    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes.len() as u64)?;
+/// Writes `bytes` at `at` by two threads, after making room for them.
+fn write_by_two(file: &File, bytes: &[u8], at: usize) -> Outcome {
+    rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), at as u64, bytes.len() as u64)?;
     let half = bytes.len() / 2;
-    by_two(|| write_blocks(&file, &bytes[..half], 0), || write_blocks(&file, &bytes[half..], half))
+    by_two(|| write_blocks(file, &bytes[..half], at), || write_blocks(file, &bytes[half..], at + half))
 }
 
 fn write_blocks(file: &File, bytes: &[u8], at: usize) -> std::io::Result<()> {

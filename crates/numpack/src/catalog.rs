@@ -36,7 +36,7 @@ pub(crate) struct ArrayState {
     pub(crate) shape: Vec<u64>,
     pub(crate) deleted: Arc<DeletedRows>,
     pub(crate) modified_us: u64,
-    /// CRC-32C of the committed bytes, unless rows were replaced in place.
+    /// CRC-32C of the committed bytes, unless they were written outside the log.
     pub(crate) checksum: Option<u32>,
 }
 
@@ -144,13 +144,13 @@ impl Catalog {
             Op::Put(put) if put.generation != seq => return Err(WRONG_GENERATION),
             Op::Put(put) => self.put(seq, time_us, put)?,
             Op::Append { id, rows, checksum } => self.append(time_us, *id, *rows, *checksum)?,
-            Op::Replace { id, generation, row_bytes, runs, .. } => {
+            Op::Replace { id, generation, row_bytes, checksum, runs, .. } => {
                 let array = self.change(*id, time_us)?;
                 let same = array.generation == *generation && array.row_bytes() == *row_bytes;
                 if !same || !inside(runs, array.physical_rows()) {
                     return Err("rows were replaced that are not there");
                 }
-                array.checksum = None;
+                array.checksum = *checksum;
                 if runs.is_empty() {
                     // A writable view: bytes change without redo, and only a sync makes them durable.
                     self.unsynced.insert(*id);
@@ -184,6 +184,7 @@ impl Catalog {
             }
             Op::Moved => {}
             Op::Rename { id, name } => self.rename(time_us, *id, name)?,
+            Op::Durable => self.unsynced.clear(),
         }
         self.seq = seq;
         Ok(())
@@ -255,7 +256,8 @@ impl Catalog {
             }
             let bytes = old.bytes();
             let file = FileRecord { array: old.id, generation: old.generation, bytes, retired: seq };
-            if SPARE_BYTES.contains(&bytes) {
+            // Once written over, a file of unknown checksum could not be told from what a power cut brings back.
+            if SPARE_BYTES.contains(&bytes) && old.checksum.is_some() {
                 self.retired.extend(self.spare.replace(file));
             } else {
                 self.retired.push(file);

@@ -19,12 +19,16 @@
 //! * The tree holds, per chunk, the number of rows not deleted in it.
 //! * A clone never changes: chunks are shared, and copied before the first write to a shared one.
 
-use std::array;
+mod bits;
+mod counts;
+
 use std::fmt;
-use std::hint::select_unpredictable;
 use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
+
+use bits::{Bits, NO_DELETIONS, select_in_word};
+use counts::LiveCounts;
 
 /// Rows per chunk: the most for which the live rows before any of its words fit `u16`.
 const CHUNK_ROWS: usize = 1 << 16;
@@ -65,7 +69,6 @@ impl DeletedRows {
         self.chunks.is_empty()
     }
 
-    #[cfg(test)]
     /// Whether physical row `row` is deleted.
     pub(crate) fn contains(&self, row: u64) -> bool {
         let (chunk, offset) = split(row);
@@ -104,7 +107,6 @@ impl DeletedRows {
         deleted
     }
 
-    #[cfg(test)]
     /// The number of live rows before physical row `row`, which is the logical number of `row` if
     /// it is live.
     pub(crate) fn live_before(&self, row: u64) -> u64 {
@@ -119,7 +121,7 @@ impl DeletedRows {
     /// the last deleted one are live, provided that it fits `u64`.
     pub(crate) fn select_live(&self, logical: u64) -> u64 {
         let mut rows = [logical];
-        self.select_lanes(&mut rows);
+        self.select_lanes(&mut rows, select_in_word);
         rows[0]
     }
 
@@ -129,9 +131,28 @@ impl DeletedRows {
         if self.is_empty() {
             return;
         }
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("bmi1") && std::arch::is_x86_feature_detected!("bmi2") {
+            #[expect(unsafe_code, reason = "a call of code for a CPU that was asked")]
+            // SAFETY: the CPU has the instructions.
+            return unsafe { self.select_live_bmi2(rows) };
+        }
+        self.select_live_with(rows, select_in_word);
+    }
+
+    /// As `select_live_many`, with one instruction for the bit within a word.
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "bmi1,bmi2")]
+    fn select_live_bmi2(&self, rows: &mut [u64]) {
+        use std::arch::x86_64::_pdep_u64;
+        self.select_live_with(rows, |word, rank| _pdep_u64(1 << rank, word).trailing_zeros() as usize);
+    }
+
+    #[inline(always)]
+    fn select_live_with(&self, rows: &mut [u64], in_word: impl Fn(u64, usize) -> usize + Copy) {
         let (groups, rest) = rows.as_chunks_mut::<LANES>();
         for group in groups {
-            self.select_lanes(group);
+            self.select_lanes(group, in_word);
         }
         for row in rest {
             *row = self.select_live(*row);
@@ -140,7 +161,7 @@ impl DeletedRows {
 
     /// Does what `select_live_many` does for `N` rows at once.
     #[inline(always)]
-    fn select_lanes<const N: usize>(&self, rows: &mut [u64; N]) {
+    fn select_lanes<const N: usize>(&self, rows: &mut [u64; N], in_word: impl Fn(u64, usize) -> usize) {
         let known = self.live.total();
         // Rows past the tree need no search; to save the branch, they get one that is not used.
         let (chunks, ranks) = self.live.select(rows.map(|row| row.min(known.saturating_sub(1))));
@@ -148,7 +169,7 @@ impl DeletedRows {
             Some(Chunk::Mixed(bits)) => bits.as_ref(),
             _ => &NO_DELETIONS,
         });
-        let offsets = Bits::select_live(bits, ranks);
+        let offsets = Bits::select_live(bits, ranks, in_word);
         for lane in 0..N {
             rows[lane] = if rows[lane] < known {
                 join(chunks[lane], offsets[lane])
@@ -272,212 +293,6 @@ impl Chunk {
             Self::Mixed(bits) => bits.find(deleted, range),
         }
     }
-}
-
-/// The bitmap of a chunk.
-#[derive(Clone, PartialEq, Eq)]
-struct Bits {
-    /// One bit per row, the lowest first, set if the row is deleted.
-    words: [u64; CHUNK_WORDS],
-    /// The live rows before each word. One number per word, rather than per block of words, costs a
-    /// quarter more memory and leaves no bits to count when searching.
-    live: [u16; CHUNK_WORDS],
-}
-
-/// The bitmap of a chunk before its first deletion.
-static NO_DELETIONS: Bits = {
-    let mut live = [0; CHUNK_WORDS];
-    let mut word = 0;
-    while word < CHUNK_WORDS {
-        live[word] = (word * WORD_ROWS) as u16;
-        word += 1;
-    }
-    Bits { words: [0; CHUNK_WORDS], live }
-};
-
-impl Bits {
-    #[cfg(test)]
-    /// Whether the row at `offset` is deleted.
-    fn contains(&self, offset: usize) -> bool {
-        self.words[offset / WORD_ROWS] >> (offset % WORD_ROWS) & 1 == 1
-    }
-
-    /// Deletes the rows of `range`, which is not empty.
-    fn insert(&mut self, range: Range<usize>) {
-        let (first, last) = (range.start / WORD_ROWS, (range.end - 1) / WORD_ROWS);
-        let mut added = 0;
-        for word in first..=last {
-            self.live[word] -= added;
-            let mask = mask(word, &range);
-            added += (mask & !self.words[word]).count_ones() as u16;
-            self.words[word] |= mask;
-        }
-        for live in &mut self.live[last + 1..] {
-            *live -= added;
-        }
-    }
-
-    /// The live rows among the first `offset` ones.
-    fn live_before(&self, offset: usize) -> usize {
-        let word = offset / WORD_ROWS;
-        if word == CHUNK_WORDS {
-            let last = CHUNK_WORDS - 1;
-            return usize::from(self.live[last]) + self.words[last].count_zeros() as usize;
-        }
-        let before = !self.words[word] & ((1 << (offset % WORD_ROWS)) - 1);
-        usize::from(self.live[word]) + before.count_ones() as usize
-    }
-
-    /// In each lane, the offset of live row number `rank`; there must be more live rows than that.
-    #[inline(always)]
-    fn select_live<const N: usize>(bits: [&Self; N], ranks: [usize; N]) -> [usize; N] {
-        // The last word with at most `rank` live rows before it. The outcome of a comparison is a
-        // coin toss, hence no branches.
-        let mut words = [0; N];
-        let mut step = CHUNK_WORDS / 2;
-        while step > 0 {
-            for lane in 0..N {
-                let next = words[lane] + step;
-                let skip = usize::from(bits[lane].live[next]) <= ranks[lane];
-                words[lane] = select_unpredictable(skip, next, words[lane]);
-            }
-            step /= 2;
-        }
-        array::from_fn(|lane| {
-            let (bits, word) = (bits[lane], words[lane]);
-            let rest = ranks[lane] - usize::from(bits.live[word]);
-            word * WORD_ROWS + select_in_word(!bits.words[word], rest)
-        })
-    }
-
-    /// The first row of `range`, which is not empty, that is `deleted`, or not.
-    fn find(&self, deleted: bool, range: Range<usize>) -> Option<usize> {
-        let flip = if deleted { 0 } else { u64::MAX };
-        (range.start / WORD_ROWS..range.end.div_ceil(WORD_ROWS)).find_map(|word| {
-            let found = (self.words[word] ^ flip) & mask(word, &range);
-            (found != 0).then(|| word * WORD_ROWS + found.trailing_zeros() as usize)
-        })
-    }
-}
-
-/// The bits of word number `word` that belong to the rows of `range`, which has rows in that word.
-fn mask(word: usize, range: &Range<usize>) -> u64 {
-    let from = range.start.saturating_sub(word * WORD_ROWS);
-    let beyond = ((word + 1) * WORD_ROWS).saturating_sub(range.end);
-    u64::MAX << from & u64::MAX >> beyond
-}
-
-/// The position of set bit number `rank` of `word`, which has more than `rank` of them.
-///
-/// Counts by bytes in parallel, as in Vigna, "Broadword Implementation of Rank/Select Queries"
-/// (2008), algorithm 2; the bit within its byte comes from a table.
-#[inline]
-fn select_in_word(word: u64, rank: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const TOPS: u64 = 0x8080_8080_8080_8080;
-    let pairs = word - (word >> 1 & 0x5555_5555_5555_5555);
-    let nibbles = (pairs & 0x3333_3333_3333_3333) + (pairs >> 2 & 0x3333_3333_3333_3333);
-    let bytes = (nibbles + (nibbles >> 4)) & 0x0f0f_0f0f_0f0f_0f0f;
-    // Byte i holds the number of bits set in bytes 0..=i, at most 64, and its top bit is free.
-    let sums = bytes.wrapping_mul(ONES);
-    let passed = (((rank as u64 * ONES) | TOPS) - sums) & TOPS;
-    let shift = ((passed >> 7).wrapping_mul(ONES) >> 56) * 8;
-    let rest = rank - ((sums << 8) >> shift & 0xff) as usize;
-    shift as usize + usize::from(SELECT_IN_BYTE[rest & 7][(word >> shift & 0xff) as usize])
-}
-
-/// The position of set bit number `rank` of `byte` at `[rank][byte]`, 0 if there is none.
-static SELECT_IN_BYTE: [[u8; 256]; 8] = {
-    let mut table = [[0; 256]; 8];
-    let mut byte = 0;
-    while byte < 256 {
-        let (mut rank, mut bit) = (0, 0);
-        while bit < 8 {
-            if byte >> bit & 1 == 1 {
-                table[rank][byte] = bit;
-                rank += 1;
-            }
-            bit += 1;
-        }
-        byte += 1;
-    }
-    table
-};
-
-/// The number of live rows per chunk, as a Fenwick tree padded to a power of two with chunks of
-/// live rows: node `i`, counted from 1, holds the sum over the `i & -i` chunks that end with the
-/// `i`-th. The padding makes the last node the total and keeps every step of a search within the
-/// tree.
-#[derive(Clone, Default, PartialEq, Eq)]
-struct LiveCounts {
-    /// Node `i` at index `i - 1`.
-    nodes: Vec<u64>,
-}
-
-impl LiveCounts {
-    /// The live rows in all chunks of the tree.
-    #[inline]
-    fn total(&self) -> u64 {
-        self.nodes.last().copied().unwrap_or(0)
-    }
-
-    /// Makes room for `chunks` chunks; the new ones are live.
-    fn grow(&mut self, chunks: usize) {
-        while self.nodes.len() < chunks {
-            let (old, total) = (self.nodes.len(), self.total());
-            let size = (old * 2).max(1);
-            self.nodes.extend((old + 1..=size).map(|node| first_row(span(node))));
-            self.nodes[size - 1] = total + first_row(size - old);
-        }
-    }
-
-    /// Subtracts `deleted` from the live rows of `chunk`.
-    fn subtract(&mut self, chunk: usize, deleted: u64) {
-        let mut node = chunk + 1;
-        while node <= self.nodes.len() {
-            self.nodes[node - 1] -= deleted;
-            node += span(node);
-        }
-    }
-
-    #[cfg(test)]
-    /// The live rows in the chunks before `chunk`.
-    fn before(&self, chunk: usize) -> u64 {
-        let mut node = chunk;
-        let mut sum = 0;
-        while node > 0 {
-            sum += self.nodes[node - 1];
-            node -= span(node);
-        }
-        sum
-    }
-
-    /// In each lane, the chunk of a logical row and the row's rank among the live rows of that
-    /// chunk. The rows must be less than the total; 0 is always accepted, and its result is
-    /// meaningless if there are no live rows.
-    #[inline(always)]
-    fn select<const N: usize>(&self, rows: [u64; N]) -> ([usize; N], [usize; N]) {
-        let mut chunks = [0; N];
-        let mut ranks = rows;
-        let mut step = self.nodes.len() / 2;
-        while step > 0 {
-            for lane in 0..N {
-                let next = chunks[lane] + step;
-                let live = self.nodes[next - 1];
-                let skip = live <= ranks[lane];
-                chunks[lane] = select_unpredictable(skip, next, chunks[lane]);
-                ranks[lane] -= select_unpredictable(skip, live, 0);
-            }
-            step /= 2;
-        }
-        (chunks, ranks.map(|rank| rank as usize))
-    }
-}
-
-/// The number of chunks that node `node` of the tree sums.
-#[inline]
-fn span(node: usize) -> usize {
-    node & node.wrapping_neg()
 }
 
 #[cfg(test)]

@@ -36,6 +36,7 @@ mod rows;
 pub mod storage;
 mod store;
 mod stream;
+pub mod vector;
 mod view;
 
 pub use ndarray;

@@ -5,6 +5,18 @@
 /// Work below this many bytes is done by the calling thread: waking another costs more.
 pub(crate) const PARALLEL_BYTES: usize = 1 << 20;
 
+/// Threads that a large call may use.
+#[cfg(feature = "rayon")]
+pub(crate) fn threads() -> usize {
+    POOL.get().1.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+}
+
+/// Threads that a large call may use: the caller's.
+#[cfg(not(feature = "rayon"))]
+pub(crate) fn threads() -> usize {
+    1
+}
+
 /// Runs `work` on every item, on several threads, and returns the results in order.
 #[cfg(feature = "rayon")]
 pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync + Send) -> Vec<R> {
@@ -37,15 +49,6 @@ pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnc
 #[cfg(not(feature = "rayon"))]
 pub(crate) fn join<A, B>(a: impl FnOnce() -> A, b: impl FnOnce() -> B) -> (A, B) {
     (a(), b())
-}
-
-/// How many items [`map`] works on at the same time.
-pub(crate) fn threads() -> usize {
-    #[cfg(feature = "rayon")]
-    if let Some(pool) = &POOL.get().1 {
-        return pool.current_num_threads();
-    }
-    1
 }
 
 #[cfg(feature = "rayon")]

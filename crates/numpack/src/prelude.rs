@@ -6,4 +6,5 @@ pub use crate::core::error::{NpkError, NpkResult};
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::ParallelIO;
 pub use crate::stream::StreamIterator;
+pub use crate::vector::Metric;
 pub use crate::view::ArrayView;

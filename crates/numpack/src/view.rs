@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
 use crate::core::dtype::DataType;
@@ -16,12 +17,13 @@ use crate::core::error::{NpkError, NpkResult};
 use crate::rows::{Plan, live_runs, physical_rows};
 use crate::storage::Mapping;
 use crate::store::Source;
-use crate::store::internal::{self, Core, Elements, Filled, Target};
+use crate::store::internal::{self, Core, Elements, Filled, Target, own_core};
 
 /// A lazy, memory-mapped view of one array as of one commit.
 #[derive(Clone, Debug)]
 pub struct ArrayView {
-    core: Arc<Core>,
+    /// A forked child puts its own here.
+    core: Arc<ArcSwap<Core>>,
     source: Source,
     mapping: Arc<Mapping>,
     shape: Vec<u64>,
@@ -32,12 +34,16 @@ impl ArrayView {
         let source = core.view_source(name)?;
         let mapping = source.file.mapping(source.array.bytes())?;
         let shape = source.array.logical_shape();
-        Ok(ArrayView { core, source, mapping, shape })
+        Ok(ArrayView { core: Arc::new(ArcSwap::new(core)), source, mapping, shape })
     }
 
     /// Name of the array when the view was made.
     pub fn name(&self) -> &str {
         &self.source.array.name
+    }
+
+    fn core(&self) -> NpkResult<Arc<Core>> {
+        own_core(&self.core)
     }
 
     /// Logical shape: deleted rows do not count.
@@ -103,9 +109,7 @@ impl ArrayView {
     /// Calls `read`, which copies from the memory behind [`ArrayView::as_ptr`], until no replace came in
     /// between; `None` after a few tries. The copying calls of the view are then the way to go.
     pub fn consistent<R>(&self, read: impl FnMut() -> R) -> Option<R> {
-        // Another process's page would tell nothing about this one's writers.
-        let own = self.core.in_this_process().ok()?;
-        own.as_ref().unwrap_or(&self.core).undisturbed(self.source.array.id, read)
+        self.core().ok()?.undisturbed(self.source.array.id, read)
     }
 
     /// Rows by index in memory that `allocate` returns for their dtype and shape; see [`ArrayView::gather`].
@@ -160,8 +164,7 @@ impl ArrayView {
             *rows = plan.rows();
         }
         let mut target = Filled::new(&mut allocate, self.dtype(), &shape)?;
-        let own = self.core.in_this_process()?;
-        own.as_ref().unwrap_or(&self.core).read_view(&self.source, plan, target.bytes())?;
+        self.core()?.read_view(&self.source, plan, target.bytes())?;
         Ok(target.0)
     }
 
@@ -173,11 +176,9 @@ impl ArrayView {
         }
         let mut target =
             Elements::<T>::with_len(plan.rows().saturating_mul(self.source.array.row_elements()))?;
-        // A forked child must not touch locks that its parent's threads may have held.
-        let own = self.core.in_this_process()?;
-        let core = own.as_ref().unwrap_or(&self.core);
+        let core = self.core()?;
         core.read_view(&self.source, plan, target.bytes())?;
-        internal::into_array(core, &self.source.array, &shape, target)
+        internal::into_array(&core, &self.source.array, &shape, target)
     }
 }
 

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -135,6 +136,36 @@ fn ten_threads_with_an_instance_each_save_different_arrays() {
         let array = store.load_array::<f32>(&format!("array_{t}")).unwrap();
         assert!(array.shape() == [200, 10] && array.iter().all(|&value| value == t as f32));
     }
+}
+
+#[test]
+fn verify_beside_replaces_finds_nothing() {
+    let dir = scratch();
+    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    store.save_slice("a", &[0_u64; 40_000], &[20_000, 2]).unwrap();
+    let writing = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0_i64.. {
+                let rows: Vec<i64> = (0..200).map(|row| (row * 7919 + i * 31) % 20_000).collect();
+                store.replace_slice("a", &[i as u64; 400], &rows).unwrap();
+                // A look reads the whole log, which would soon be long.
+                thread::sleep(Duration::from_micros(500));
+                if i == 0 {
+                    writing.store(true, Ordering::Relaxed);
+                } else if !writing.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        while !writing.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        let reports: Vec<_> = (0..30).map(|_| store.verify()).collect();
+        writing.store(false, Ordering::Relaxed);
+        assert!(reports.into_iter().all(|report| report.unwrap().findings.is_empty()));
+    });
+    assert_eq!(store.verify().unwrap().checksummed, 1);
 }
 
 #[test]

@@ -373,10 +373,13 @@ fn operations_that_cannot_be_are_damage_however_sound_their_checksums() {
         }),
         ("more replaced rows than can be counted", {
             let far = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x40];
-            let runs: Vec<u8> = std::iter::once(1).chain([0]).chain(far).collect();
+            let runs: Vec<u8> = [0; 5].into_iter().chain([1, 0]).chain(far).collect();
             op(4, &[0, 1, 0, 12], &runs)
         }),
-        ("rows replaced in a file that is no longer the array's", op(4, &[0, 0, 0, 12], &[1, 0, 1])),
+        (
+            "rows replaced in a file that is no longer the array's",
+            op(4, &[0, 0, 0, 12], &[0, 0, 0, 0, 0, 1, 0, 1]),
+        ),
     ];
     let dir = tempfile::tempdir().unwrap();
     for (i, (what, ops)) in hostile.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! A process that dies at any call, and a disk that refuses any call: the store is as before or as after.
 #![cfg(target_os = "linux")]
 
+#[expect(dead_code, reason = "what is in a call is of interest to other tests")]
 mod common;
 
 use std::collections::HashSet;

@@ -100,6 +100,41 @@ fn a_replace_whose_record_was_lost_does_not_take_what_was_synced() {
     assert_eq!((&rows[..12], &rows[16..]), (&values(0, 12)[..], &values(16, 24)[..]));
 }
 
+/// Array "b", synced, and "a", which nobody synced, with rows 1, 3 and 4 replaced.
+fn saved_and_replaced(path: &Path) -> File {
+    let store = ParallelIO::new(path.to_owned()).unwrap();
+    store.save_slice("b", &values(0, 8), &[2, 4]).unwrap();
+    store.sync_metadata().unwrap();
+    // Replaced in a file that is gone: not to be laid over the one that took its place.
+    store.save_slice("a", &values(200, 40), &[10, 4]).unwrap();
+    store.replace_slice("a", &values(300, 4), &[7]).unwrap();
+    store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
+    store.replace_slice("a", &values(70, 12), &[4, 1, 3]).unwrap();
+    store.replace_slice("a", &values(90, 8), &[3, 3]).unwrap();
+    data_file(path, &store, "a")
+}
+
+#[test]
+fn lost_rows_beside_replaced_ones_are_cut_off() {
+    for row in 0..10 {
+        let dir = temp_dir();
+        saved_and_replaced(dir.path()).write_all_at(&[0; 16], row * 16).unwrap();
+        for mode in [Mode::Read, Mode::Append] {
+            let store = after_the_cut(dir.path(), mode).unwrap();
+            // What was replaced is whole in the log.
+            let whole = [1, 3, 4].contains(&row);
+            assert_eq!(store.list_arrays().contains(&"a".to_owned()), whole, "row {row}");
+            if whole {
+                let rows = store.getitem::<f32>("a", &[1, 3, 4]).unwrap();
+                let expected = [values(74, 4), values(94, 4), values(70, 4)].concat();
+                assert_eq!(rows.as_slice().unwrap(), expected);
+            }
+        }
+        let report = after_the_cut(dir.path(), Mode::Read).unwrap().verify().unwrap();
+        assert!(report.is_sound() && report.checksummed == report.arrays, "{report:?}");
+    }
+}
+
 #[test]
 fn a_lost_file_takes_its_commit_and_the_old_contents_come_back() {
     let dir = temp_dir();

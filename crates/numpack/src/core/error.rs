@@ -52,6 +52,14 @@ pub enum NpkError {
         /// The dtype as asked for.
         found: DataType,
     },
+    /// A metric that is not defined on vectors of this dtype.
+    #[error("metric {metric} does not take vectors of dtype {dtype}")]
+    UnsupportedDtype {
+        /// The metric's short name.
+        metric: &'static str,
+        /// The dtype of the queries or of the rows.
+        dtype: DataType,
+    },
     /// An argument that no store could accept.
     #[error("invalid {argument}: {value}: {reason}")]
     InvalidArgument {
@@ -104,6 +112,9 @@ pub enum NpkError {
         /// The store.
         path: PathBuf,
     },
+    /// The caller asked a long call to stop.
+    #[error("the call was cancelled")]
+    Cancelled,
     /// The handle was closed.
     #[error("the store has been closed")]
     Closed,

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows of files or stores.
 
+pub(crate) mod change;
 pub(crate) mod checksum;
 pub mod dtype;
 pub mod element;

@@ -72,6 +72,7 @@ pub(crate) enum Op {
         generation: u64,
         redo_offset: u64,
         row_bytes: u64,
+        checksum: Option<u32>,
         runs: Vec<Run>,
     },
     Delete {
@@ -96,6 +97,8 @@ pub(crate) enum Op {
         id: u64,
         name: String,
     },
+    /// All data of this commit and of those before was durable before the record was written.
+    Durable,
 }
 
 impl Op {
@@ -111,7 +114,13 @@ impl Op {
             Op::Reset => 8,
             Op::Moved => 9,
             Op::Rename { .. } => 10,
+            Op::Durable => 11,
         }
+    }
+
+    fn flags(&self) -> u16 {
+        // It changes nothing but how much a power cut may be thought to have taken.
+        if *self == Op::Durable { MAY_IGNORE } else { 0 }
     }
 
     fn encode_body(&self, out: &mut Encoder) {
@@ -123,8 +132,9 @@ impl Op {
                 out.u64(*rows);
                 out.checksum(*checksum);
             }
-            Op::Replace { id, generation, redo_offset, row_bytes, runs } => {
+            Op::Replace { id, generation, redo_offset, row_bytes, checksum, runs } => {
                 [*id, *generation, *redo_offset, *row_bytes].into_iter().for_each(|v| out.u64(v));
+                out.checksum(*checksum);
                 out.runs(runs);
             }
             Op::Delete { id, runs } => {
@@ -136,11 +146,11 @@ impl Op {
                 out.checksum(*checksum);
             }
             Op::Remove { id } => out.u64(*id),
-            Op::Reset | Op::Moved => {}
             Op::Rename { id, name } => {
                 out.u64(*id);
                 out.text(name);
             }
+            Op::Reset | Op::Moved | Op::Durable => {}
         }
     }
 
@@ -154,6 +164,7 @@ impl Op {
                 generation: body.u64()?,
                 redo_offset: body.u64()?,
                 row_bytes: body.u64()?,
+                checksum: body.checksum()?,
                 runs: body.runs()?,
             },
             5 => Op::Delete { id: body.u64()?, runs: body.runs()? },
@@ -167,6 +178,7 @@ impl Op {
             8 => Op::Reset,
             9 => Op::Moved,
             10 => Op::Rename { id: body.u64()?, name: body.text()?.to_owned() },
+            11 => Op::Durable,
             _ => return Ok(None),
         }))
     }
@@ -177,7 +189,7 @@ pub(crate) fn encode(ops: &[Op]) -> Vec<u8> {
     let mut out = Encoder::default();
     for op in ops {
         out.u16(op.tag());
-        out.u16(0);
+        out.u16(op.flags());
         let length_at = out.bytes.len();
         out.u32(0);
         op.encode_body(&mut out);

@@ -55,6 +55,7 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
     let data = bytes_of(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
     let live = bytes_of(&[10.0, 20.0, 7.0, 8.0]);
     let redo = bytes_of(&[50.0, 60.0, 10.0, 20.0]);
+    let replaced = crc32c(0, &bytes_of(&[10.0, 20.0, 3.0, 4.0, 50.0, 60.0, 7.0, 8.0]));
     let array = Put {
         id: 0,
         generation: 1,
@@ -74,13 +75,15 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
         ..array.clone()
     };
     let runs = vec![Run { start: 2, len: 1 }, Run { start: 0, len: 1 }];
+    let checksum = Some(replaced);
+    let replace = Op::Replace { id: 0, generation: 1, redo_offset: 0, row_bytes: 8, checksum, runs };
     let compact = Op::Compact { id: 0, generation: 5, rows: 2, checksum: Some(crc32c(0, &live)) };
     let plain = |op| (vec![op], Vec::new());
     vec![
         plain(Op::Snapshot { next_id: 0, spare: None, arrays: Vec::new() }),
         plain(Op::Put(array)),
         plain(Op::Append { id: 0, rows: 1, checksum: Some(crc32c(0, &data)) }),
-        (vec![Op::Replace { id: 0, generation: 1, redo_offset: 0, row_bytes: 8, runs }], redo),
+        (vec![replace], redo),
         plain(Op::Delete { id: 0, runs: vec![Run { start: 1, len: 2 }] }),
         plain(compact),
         (vec![Op::Put(Put { id: 1, ..scalar }), Op::Remove { id: 0 }], Vec::new()),
@@ -196,6 +199,13 @@ fn a_rename_is_as_the_document_shows() {
 }
 
 #[test]
+fn the_mark_of_a_durable_commit_is_as_the_document_shows() {
+    let bytes = &vectors()["durable"];
+    assert_eq!(op::encode(&[Op::Durable]), *bytes);
+    assert_eq!(op::decode(bytes), Ok(vec![Op::Durable]));
+}
+
+#[test]
 fn operations_of_later_versions_are_stepped_over_or_refused() {
     let vectors = vectors();
     assert_eq!(op::decode(&vectors["may-ignore"]), Ok(Vec::new()));
@@ -235,7 +245,7 @@ fn the_control_page_is_as_the_document_shows() {
     assert_eq!((read.committed(), read.applied(), read.synced()), (Some(0x1234_5678_9abc), Some(70_000), 9));
     assert!(!read.is_busy());
     drop(read);
-    let hints = Hints { committed: 0x1234_5678_9abc, applied: 70_000, synced: 9 };
+    let hints = Hints { committed: 0x1234_5678_9abc, applied: 70_000, synced: 9, busy: false };
     let control = Control::create(&*folder, &store_id(), hints, []).unwrap();
     // The boot is another one and so is the checksum over it; everything else is the same.
     page[32..48].copy_from_slice(&folder.boot_id());

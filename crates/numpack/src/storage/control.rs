@@ -89,8 +89,8 @@ impl Control {
 
     /// Writes a new page, in place where a damaged one is, and maps it. The caller holds the writers' lock.
     ///
-    /// Arrays in `replaced` get odd sequence words, and the page says that a writer is at work: whoever
-    /// finds it so must apply their replaces first, or lay them over what is read.
+    /// Arrays in `replaced` get odd sequence words: until their replaces have been applied, readers must lay
+    /// them over what they read.
     ///
     /// # Errors
     /// `Io`.
@@ -105,7 +105,6 @@ impl Control {
         for id in replaced {
             let at = slot_at(id) as usize;
             page[at..at + 8].copy_from_slice(&1_u64.to_le_bytes());
-            page[Hint::Busy as usize..][..8].copy_from_slice(&encode_hint(Hint::Busy, 1).to_le_bytes());
         }
         let create = || -> io::Result<Control> {
             let file = folder.open(FileName::Control, Access::OpenOrCreate)?;
@@ -250,6 +249,8 @@ pub(crate) struct Hints {
     pub(crate) committed: u64,
     pub(crate) applied: u64,
     pub(crate) synced: u64,
+    /// Whether the next writer has to finish what is left of others.
+    pub(crate) busy: bool,
 }
 
 fn slot_at(array: u64) -> u64 {
@@ -275,7 +276,7 @@ fn encode_page(store_id: &[u8; 16], boot_id: &[u8; 16], hints: Hints) -> Vec<u8>
         (Hint::Committed, hints.committed),
         (Hint::Applied, hints.applied),
         (Hint::Synced, hints.synced),
-        (Hint::Busy, 0),
+        (Hint::Busy, u64::from(hints.busy)),
     ];
     for (hint, value) in values {
         let at = hint as usize;

@@ -16,6 +16,7 @@ use super::backend::{Access, Folder, LockKind, StorageFile};
 use super::kept::Kept;
 use super::mapping::Mapping;
 use super::name::FileName;
+use super::parts::{self, BLOCK};
 use crate::core::error::{NpkError, NpkResult};
 
 /// Address space kept free behind a mapping, so that appends need no new one.
@@ -142,15 +143,19 @@ impl DataFile {
         if self.known_len.load(Ordering::Relaxed) >= len { Ok(()) } else { self.check_len(len) }
     }
 
-    /// Writes rows behind the committed ones.
+    /// Writes rows behind the committed ones; returns the checksum of what was written.
     ///
     /// # Errors
     /// `Corrupted` when the committed bytes are not all there; `Io`.
-    pub(crate) fn append(&self, bytes: &[u8], committed: u64) -> NpkResult<()> {
+    pub(crate) fn append(&self, bytes: &[u8], committed: u64) -> NpkResult<u32> {
         self.confirm(committed)?;
-        self.file.write_at(&[bytes], committed).map_err(|e| self.io(e))?;
-        self.known_len.fetch_max(committed + bytes.len() as u64, Ordering::Relaxed);
-        Ok(())
+        let len = bytes.len() as u64;
+        if bytes.len() > BLOCK {
+            self.file.allocate(committed, len).map_err(|e| self.io(e))?;
+        }
+        let checksum = parts::write(&*self.file, committed, bytes).map_err(|e| self.io(e))?;
+        self.known_len.fetch_max(committed + len, Ordering::Relaxed);
+        Ok(checksum)
     }
 
     fn mapped(

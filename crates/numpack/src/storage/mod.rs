@@ -11,6 +11,7 @@ pub(crate) mod lock;
 mod mapping;
 mod name;
 mod os;
+pub(crate) mod parts;
 
 pub use backend::{Access, Folder, Identity, LockKind, StorageFile, Traits};
 pub use mapping::Mapping;

@@ -4,7 +4,7 @@ use super::core::{Core, Writing};
 use super::raw::RawArray;
 use super::save::{check_names_differ, check_rows};
 use crate::catalog::{ArrayState, checked_bytes};
-use crate::core::checksum::crc32c;
+use crate::core::checksum::combine;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
 use crate::options::Durability;
@@ -22,11 +22,11 @@ impl Core {
         let mut ops = Vec::with_capacity(rows.len());
         for (array, rows) in arrays.iter().zip(rows).filter(|(_, rows)| rows.shape[0] > 0) {
             let file = self.own_data_file(array)?;
-            file.append(rows.bytes, array.bytes())?;
+            let added = file.append(rows.bytes, array.bytes())?;
             if writing.durability == Durability::Power {
                 file.file().sync().map_err(|e| self.poison(e))?;
             }
-            let checksum = array.checksum.map(|sum| crc32c(sum, rows.bytes));
+            let checksum = array.checksum.map(|sum| combine(sum, added, rows.bytes.len() as u64));
             ops.push(Op::Append { id: array.id, rows: rows.shape[0], checksum });
         }
         if ops.is_empty() {

@@ -228,9 +228,15 @@ impl Core {
     /// # Errors
     /// `Io` before the commit point, with nothing changed; `Poisoned` when a sync failed.
     pub(super) fn commit(&self, writing: &Writing<'_>, ops: &[Op], redo: &[&[u8]]) -> NpkResult<()> {
-        if writing.durability == Durability::Power {
-            self.sync_data()?;
-        }
+        let marked;
+        let ops = match writing.durability {
+            Durability::Process => ops,
+            Durability::Power => {
+                self.sync_data()?;
+                marked = [ops, &[Op::Durable]].concat();
+                &marked
+            }
+        };
         let mut log = self.log();
         let (seq, time_us) = (log.tail.seq() + 1, now_us());
         let framed = record::frame(log.tail.position.crc, seq, time_us, ops, redo).ok_or_else(too_large)?;
@@ -254,7 +260,6 @@ impl Core {
         if writing.durability == Durability::Power {
             // Only sharpens what damage is told from a cut; the log itself is durable already.
             self.control.set_synced(seq, false).unwrap_or_default();
-            self.with_catalog_mut(|catalog| catalog.unsynced.clear());
         }
         Ok(())
     }

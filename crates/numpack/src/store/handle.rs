@@ -8,7 +8,7 @@ use ndarray::ArrayD;
 
 use super::core::{Core, Writing};
 use super::metadata::ArrayMetadata;
-use super::open::{open_folder, open_path};
+use super::open::{open_folder, open_path, own_core};
 use super::raw::{Elements, RawArray, RawRows};
 use super::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
 use super::verify::{Report, verify};
@@ -72,11 +72,7 @@ impl ParallelIO {
 
     /// The core of this process; a forked child opens its own.
     pub(crate) fn core(&self) -> NpkResult<Arc<Core>> {
-        let core = self.shared.core.load();
-        let Some(own) = core.in_this_process()? else { return Ok(Arc::clone(&core)) };
-        // The parent's locks may be held by threads that were not forked: leave its core as it is.
-        std::mem::forget(self.shared.core.swap(Arc::clone(&own)));
-        Ok(own)
+        own_core(&self.shared.core)
     }
 
     pub(super) fn write<R>(&self, verb: impl Fn(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
@@ -125,7 +121,7 @@ impl ParallelIO {
     /// # Errors
     /// As for [`ParallelIO::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.save(writing, arrays, &[]))
+        self.write(|core, writing| core.save(writing, arrays, Vec::new()))
     }
 
     /// The whole array, in memory of its own.
@@ -318,14 +314,6 @@ impl ParallelIO {
     /// As for [`ParallelIO::drop_arrays`]; `InvalidArgument` for a name given twice.
     pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
         self.write(|core, writing| core.drop_rows(writing, drops))
-    }
-
-    /// Saves arrays given as bytes and removes others, in one commit.
-    ///
-    /// # Errors
-    /// As for [`ParallelIO::save_raw`] and [`ParallelIO::drop_many`].
-    pub fn save_and_drop(&self, arrays: &[RawArray<'_>], dropped: &[&str]) -> NpkResult<()> {
-        self.write(|core, writing| core.save(writing, arrays, dropped))
     }
 
     /// Rewrites an array without its deleted rows, in constant memory.

@@ -16,7 +16,9 @@ mod rename;
 mod replace;
 mod replace_all;
 mod save;
+mod search;
 mod snapshot;
+mod sound;
 mod sync;
 mod typed;
 mod verify;
@@ -37,6 +39,7 @@ pub(crate) const MAX_NAME: usize = 1024;
 pub(crate) mod internal {
     pub(crate) use super::core::Core;
     pub(crate) use super::fill::Filled;
+    pub(crate) use super::open::own_core;
     pub(crate) use super::raw::Elements;
     pub(crate) use super::read::{Target, require_rows};
     pub(crate) use super::replace_all::NewArray;

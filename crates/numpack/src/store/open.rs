@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use super::core::{Core, LogState, Settled, now_us};
 use crate::catalog::Catalog;
 use crate::core::error::{NpkError, NpkResult};
@@ -79,6 +81,18 @@ impl Core {
     }
 }
 
+/// The core of this process for a handle that may have been forked.
+///
+/// # Errors
+/// Those of [`OpenOptions::open`].
+pub(crate) fn own_core(slot: &ArcSwap<Core>) -> NpkResult<Arc<Core>> {
+    let core = slot.load();
+    let Some(own) = core.in_this_process()? else { return Ok(Arc::clone(&core)) };
+    // The parent's locks may be held by threads that were not forked: leave its core as it is.
+    std::mem::forget(slot.swap(Arc::clone(&own)));
+    Ok(own)
+}
+
 /// Opens the store in `folder`.
 ///
 /// # Errors
@@ -125,7 +139,12 @@ fn make_first(folder: &dyn Folder, header: FileHeader) -> NpkResult<()> {
     write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
     if folder.traits().coherent {
-        Control::create(folder, &header.store_id, Hints { committed: 0, applied: 0, synced: 0 }, [])?;
+        Control::create(
+            folder,
+            &header.store_id,
+            Hints { committed: 0, applied: 0, synced: 0, busy: false },
+            [],
+        )?;
     }
     folder.rename(FileName::NextLog, FileName::Log).map_err(|e| NpkError::io(path(), e))?;
     folder.sync().map_err(|e| NpkError::io(path(), e))
@@ -268,7 +287,7 @@ fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> N
                 None => super::recover::refuse_damage(&*folder, &folded)?,
             }
             let seq = folded.catalog.seq;
-            let hints = Hints { committed: seq, applied: 0, synced: 0 };
+            let hints = Hints { committed: seq, applied: 0, synced: 0, busy: false };
             let control = Control::local(folder.boot_id(), hints);
             Ok(Arc::new(assemble(folder, false, lock, control, folded)))
         }

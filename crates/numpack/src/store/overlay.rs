@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use super::core::{Core, LogState};
+use super::core::{Core, LogState, Settled};
 use super::read::{Scope, Source, copy};
 use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
@@ -17,7 +17,7 @@ use crate::rows::Plan;
 use crate::storage::data_file::DataFile;
 
 /// Bytes of replaced rows by physical row; later replaces have won.
-type Rows = HashMap<u64, Vec<u8>>;
+pub(super) type Rows = HashMap<u64, Vec<u8>>;
 
 impl Core {
     /// As [`Core::read`], whatever writers do meanwhile.
@@ -33,20 +33,35 @@ impl Core {
     ) -> NpkResult<bool> {
         let settled = self.log().settled.clone();
         copy(source, plan, dst)?;
+        let Some((_, rows)) = self.replaced_since(&source.array, settled, scope)? else { return Ok(false) };
+        lay_over(&rows, plan, source.array.row_bytes() as usize, dst);
+        Ok(true)
+    }
+
+    /// The array as of now and the rows that were replaced since a settled place; `None` when the array has
+    /// changed in a way that a plan for `then` does not survive.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(super) fn replaced_since(
+        &self,
+        then: &ArrayState,
+        settled: Settled,
+        scope: Scope,
+    ) -> NpkResult<Option<(Arc<ArrayState>, Rows)>> {
         let mut log = self.log();
         self.catch_up(&mut log)?;
-        let Some(now) = self.with_catalog(|catalog| catalog.by_id(source.array.id).cloned()) else {
-            return Ok(false);
+        let Some(now) = self.with_catalog(|catalog| catalog.by_id(then.id).cloned()) else {
+            return Ok(None);
         };
         let moved = settled.log.header != log.tail.log.header;
-        if moved || !still_holds(&now, &source.array, scope) {
-            return Ok(false);
+        if moved || !still_holds(&now, then, scope) {
+            return Ok(None);
         }
         let span = LogState { tail: log.tail.clone(), settled, moved: false, refused: None };
         drop(log);
-        let rows = self.replaced_rows(&span, &source.array)?;
-        lay_over(&rows, plan, source.array.row_bytes() as usize, dst);
-        Ok(true)
+        let rows = self.replaced_rows(&span, then)?;
+        Ok(Some((now, rows)))
     }
 
     /// A file whose mapping is a private copy with every pending replace laid over it, for views of a store

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::core::{Core, LogState, Settled};
 use super::open::{Folded, apply, assemble, check_floor, fold};
+use super::sound::is_sound;
 use crate::catalog::{ArrayState, Catalog};
-use crate::core::checksum::crc32c;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
 use crate::log::reader::{Cursor, LogFile, Next, Record, read_exact};
@@ -18,9 +18,6 @@ use crate::log::record::{HEADER, Header, chain};
 use crate::storage::control::{Control, Hints};
 use crate::storage::lock::WriterLock;
 use crate::storage::{Access, FileName, Folder};
-
-/// Bytes read at once when a data file is checked.
-const WINDOW: usize = 1 << 20;
 
 /// Opens a store whose control page is missing, damaged or of another boot.
 ///
@@ -58,7 +55,8 @@ pub(super) fn recover(
         refuse_damage(&*folder, &folded)?;
     }
     let seq = folded.catalog.seq;
-    let hints = Hints { committed: seq, applied: 0, synced };
+    // Should this process die from here on, the next one to write mends.
+    let hints = Hints { committed: seq, applied: 0, synced, busy: true };
     drop(control);
     let page = if coherent {
         // Until the replaces are in the data files again, readers lay them over what they read.
@@ -139,7 +137,7 @@ pub(super) fn keep_sound_prefix(folder: &dyn Folder, folded: &mut Folded, synced
     let mut sound = HashSet::new();
     folded.catalog = refold(folded, synced)?;
     loop {
-        let Some(array) = first_unsound(folder, &folded.catalog, &mut sound)? else { return Ok(()) };
+        let Some(array) = first_unsound(folder, folded, &mut sound)? else { return Ok(()) };
         let touches = |record: &Record| {
             record.ops.iter().any(|op| match op {
                 Op::Put(put) => put.id == array.id,
@@ -180,46 +178,21 @@ type Checked = HashSet<(FileName, u64, Option<u32>)>;
 
 fn first_unsound(
     folder: &dyn Folder,
-    catalog: &Catalog,
+    folded: &Folded,
     sound: &mut Checked,
 ) -> NpkResult<Option<Arc<ArrayState>>> {
+    let catalog = &folded.catalog;
     for array in catalog.unsynced.iter().filter_map(|&id| catalog.by_id(id)) {
         let key = (array.file(), array.bytes(), array.checksum);
         if sound.contains(&key) {
             continue;
         }
-        if !is_sound(folder, array)? {
+        if !is_sound(folder, folded, array, 0)? {
             return Ok(Some(Arc::clone(array)));
         }
         sound.insert(key);
     }
     Ok(None)
-}
-
-/// Whether a data file is long enough and, when that is known, has the checksum it should have.
-///
-/// # Errors
-/// `Io`.
-pub(super) fn is_sound(folder: &dyn Folder, array: &ArrayState) -> NpkResult<bool> {
-    let path = folder.path().join(array.file().to_string());
-    let io = |e| NpkError::io(&path, e);
-    let file = match folder.open(array.file(), Access::Read) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        other => other.map_err(io)?,
-    };
-    if file.len().map_err(io)? < array.bytes() {
-        return Ok(false);
-    }
-    let Some(expected) = array.checksum else { return Ok(true) };
-    let mut window = vec![0; WINDOW.min(array.bytes() as usize)];
-    let (mut at, mut crc) = (0, 0);
-    while at < array.bytes() {
-        let part = window.len().min((array.bytes() - at) as usize);
-        read_exact(&*file, &mut window[..part], at).map_err(io)?;
-        crc = crc32c(crc, &window[..part]);
-        at += part as u64;
-    }
-    Ok(crc == expected)
 }
 
 impl Core {
@@ -235,7 +208,8 @@ impl Core {
         self.control.set_applied(log.tail.seq());
         log.settled = Settled { log: Arc::clone(&log.tail.log), position: log.tail.position };
         self.sweep();
-        Ok(())
+        // It may have died in a checkpoint: what is synced from now on goes to a log that must keep its name.
+        self.folder.sync().map_err(|e| self.poison(e))
     }
 
     /// Calls `each` with every replace after the settled place whose commit is later than `after`.

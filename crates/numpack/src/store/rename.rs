@@ -2,6 +2,7 @@
 
 use super::core::{Core, Writing};
 use super::handle::ParallelIO;
+use super::raw::RawArray;
 use super::save::{check_name, check_names_differ};
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
@@ -13,6 +14,26 @@ impl ParallelIO {
     /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, `Locked`, `ReadOnly`, `Io`.
     pub fn rename_array(&self, source: &str, target: &str) -> NpkResult<()> {
         self.rename_many(&[(source, target)], false)
+    }
+
+    /// Saves arrays given as bytes, removes others, and gives arrays other names, in place of those that have
+    /// them: all in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::save_raw`], [`ParallelIO::drop_many`] and [`ParallelIO::rename_many`].
+    pub fn exchange(
+        &self,
+        saved: &[RawArray<'_>],
+        dropped: &[&str],
+        renamed: &[(&str, &str)],
+    ) -> NpkResult<()> {
+        let names = saved.iter().map(|array| array.name).chain(dropped.iter().copied());
+        check_names_differ(names.chain(renamed.iter().flat_map(|(source, target)| [*source, *target])))?;
+        self.write(|core, writing| {
+            let mut after = core.removes(dropped)?;
+            after.append(&mut core.renames(renamed, true)?);
+            core.save(writing, saved, after)
+        })
     }
 
     /// Gives arrays other names, in one commit; with `overwrite` in place of the arrays that have them.
@@ -28,6 +49,17 @@ impl ParallelIO {
 impl Core {
     fn rename(&self, writing: &Writing<'_>, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
         check_names_differ(names.iter().flat_map(|(source, target)| [*source, *target]))?;
+        let ops = self.renames(names, overwrite)?;
+        if ops.is_empty() {
+            return Ok(());
+        }
+        self.commit(writing, &ops, &[])?;
+        self.after_commit(writing);
+        Ok(())
+    }
+
+    /// The operations that rename these arrays, and remove those that have the names.
+    fn renames(&self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<Vec<Op>> {
         let (mut ops, mut renames) = (Vec::new(), Vec::new());
         for (source, target) in names {
             check_name(target)?;
@@ -40,12 +72,7 @@ impl Core {
                 ops.push(Op::Remove { id: there.id });
             }
         }
-        if renames.is_empty() {
-            return Ok(());
-        }
         ops.append(&mut renames);
-        self.commit(writing, &ops, &[])?;
-        self.after_commit(writing);
-        Ok(())
+        Ok(ops)
     }
 }

@@ -7,37 +7,30 @@ use super::MAX_NAME;
 use super::core::{Core, Writing};
 use super::raw::RawArray;
 use crate::catalog::{ArrayState, checked_bytes};
-use crate::core::checksum::{combine, crc32c};
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{FileRecord, Op, Put};
 use crate::options::Durability;
 use crate::parallel::{self, PARALLEL_BYTES};
 use crate::storage::kept::WholeFile;
+use crate::storage::parts::{self, BLOCK};
 use crate::storage::{Access, FileName, LockKind, StorageFile};
 
-/// Bytes that are checksummed and then copied while they are still in the core's cache.
-const BLOCK: usize = 256 << 10;
-/// Bytes that a thread takes at once.
-const PART: usize = 4 << 20;
-
 impl Core {
-    /// Saves arrays and removes others in one commit; existing names get new contents.
+    /// Saves arrays in one commit; existing names get new contents. `after` goes into the same commit.
     ///
     /// # Errors
-    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, `ArrayNotFound` for one to
-    /// remove, and those of a commit.
+    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, and those of a commit.
     pub(crate) fn save(
         &self,
         writing: &Writing<'_>,
         arrays: &[RawArray<'_>],
-        removed: &[&str],
+        after: Vec<Op>,
     ) -> NpkResult<()> {
         arrays.iter().try_for_each(check)?;
-        check_names_differ(arrays.iter().map(|array| array.name).chain(removed.iter().copied()))?;
-        if arrays.is_empty() {
-            return self.remove_arrays(writing, removed);
+        check_names_differ(arrays.iter().map(|array| array.name))?;
+        if arrays.is_empty() && after.is_empty() {
+            return Ok(());
         }
-        let removes = self.removes(removed)?;
         let puts = self.plan(writing, arrays);
         let written = self.write_all(writing, arrays, puts);
         let committed = written.and_then(|mut puts| {
@@ -46,7 +39,7 @@ impl Core {
             if writing.durability == Durability::Power {
                 self.folder.sync().map_err(|e| self.poison(e))?;
             }
-            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(removes).collect();
+            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(after).collect();
             self.commit(writing, &ops, &[])
         });
         if committed.is_err() {
@@ -145,7 +138,7 @@ impl Core {
         let checksum = if self.folder.traits().mapped_writes {
             let whole = WholeFile::of(&*file, kept).ok()?;
             let mapping = whole.as_ref().map(|whole| &whole.mapping);
-            let checksum = write_parts(bytes, |at, part| file.overwrite(mapping, at, part)).ok()?;
+            let checksum = parts::overwrite(&*file, mapping, bytes).ok()?;
             // Before the mapping is kept: it must not pass for a reader.
             file.unlock().ok()?;
             if let Some(whole) = whole {
@@ -153,7 +146,7 @@ impl Core {
             }
             checksum
         } else {
-            let checksum = write_parts(bytes, |at, part| write_part(&*file, at, part)).ok()?;
+            let checksum = parts::write(&*file, 0, bytes).ok()?;
             file.unlock().ok()?;
             checksum
         };
@@ -171,7 +164,7 @@ impl Core {
             if bytes.len() > BLOCK {
                 file.allocate(0, bytes.len() as u64)?;
             }
-            let checksum = write_parts(bytes, |at, part| write_part(&*file, at, part))?;
+            let checksum = parts::write(&*file, 0, bytes)?;
             Ok((file, checksum))
         };
         write().map_err(|e| NpkError::io(path, e))
@@ -184,28 +177,6 @@ impl Core {
             self.sweep();
         }
     }
-}
-
-/// Writes all of `bytes` by parts, on several threads when there are many, and returns their checksum.
-fn write_parts(
-    bytes: &[u8],
-    write: impl Fn(u64, &[u8]) -> std::io::Result<u32> + Sync + Send,
-) -> std::io::Result<u32> {
-    let work = |(at, part): (usize, &[u8])| Ok((write(at as u64, part)?, part.len() as u64));
-    let parts = bytes.chunks(PART).enumerate().map(|(i, part)| (i * PART, part)).collect();
-    let sums: std::io::Result<Vec<_>> = parallel::map(parts, work).into_iter().collect();
-    Ok(sums?.into_iter().fold(0, |crc, (part, len)| combine(crc, part, len)))
-}
-
-/// Writes one part by blocks and returns its checksum.
-fn write_part(file: &dyn StorageFile, mut at: u64, part: &[u8]) -> std::io::Result<u32> {
-    let mut crc = 0;
-    for block in part.chunks(BLOCK) {
-        crc = crc32c(crc, block);
-        file.write_at(&[block], at)?;
-        at += block.len() as u64;
-    }
-    Ok(crc)
 }
 
 fn check(array: &RawArray<'_>) -> NpkResult<()> {

@@ -90,7 +90,7 @@ impl Core {
             self.checkpoint(writing)?;
         }
         let (id, generation, row_bytes) = (array.id, array.generation, array.row_bytes());
-        let op = Op::Replace { id, generation, redo_offset: 0, row_bytes, runs: Vec::new() };
+        let op = Op::Replace { id, generation, redo_offset: 0, row_bytes, checksum: None, runs: Vec::new() };
         self.commit(writing, &[op], &[&[]])?;
         self.after_commit(writing);
         Ok(())

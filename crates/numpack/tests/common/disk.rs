@@ -17,7 +17,6 @@ use numpack::storage::{
 
 /// A call that is about to be made. Files are numbered in the order in which they were first seen.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "a rule may look at what is in a call")]
 pub(crate) enum Call<'a> {
     Create {
         name: FileName,
@@ -99,6 +98,11 @@ impl Disk {
             disk.number(name);
         }
         Arc::new(disk)
+    }
+
+    /// The number of every file that has a name.
+    pub(crate) fn numbers(&self) -> HashMap<FileName, u64> {
+        self.files.lock().unwrap().clone()
     }
 
     fn number(&self, name: FileName) -> u64 {

@@ -1,0 +1,153 @@
+//! `NumPack.search`: exact top-k over a stored array, and what every search shares: filters and Ctrl-C.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use numpack::vector::{Filter, Hits, Metric, SearchOptions};
+use numpack::{NpkError, NpkResult};
+use numpy::{IntoPyArray, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
+use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::PySlice;
+
+use crate::array::{Input, numpy};
+use crate::errors::raise;
+use crate::index::Rows;
+use crate::memory::bytes_of;
+use crate::pack::NumPack;
+
+/// How often a long search lets Python handle signals.
+const SIGNALS: Duration = Duration::from_millis(50);
+/// Multiplications from which on a search may take long enough to be interrupted.
+const LONG: u64 = 1 << 28;
+
+/// Runs a search without the GIL. A long one runs on a thread of its own, so that Ctrl-C can end it.
+pub(crate) fn run<R: Send>(
+    py: Python<'_>,
+    work: u64,
+    search: impl FnOnce(&AtomicBool) -> NpkResult<R> + Send,
+) -> PyResult<R> {
+    let cancel = AtomicBool::new(false);
+    if work < LONG {
+        return py.detach(|| search(&cancel)).map_err(raise);
+    }
+    py.detach(|| {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = channel();
+            let cancelled = &cancel;
+            scope.spawn(move || sender.send(search(cancelled)));
+            loop {
+                match receiver.recv_timeout(SIGNALS) {
+                    Ok(found) => return found.map_err(raise),
+                    Err(RecvTimeoutError::Disconnected) => return Err(raise(NpkError::Cancelled)),
+                    Err(RecvTimeoutError::Timeout) => Python::attach(|py| py.check_signals())
+                        .inspect_err(|_| cancel.store(true, Ordering::Relaxed))?,
+                }
+            }
+        })
+    })
+}
+
+/// The metric of this name.
+pub(crate) fn metric_of(name: &str) -> PyResult<Metric> {
+    name.parse().map_err(raise)
+}
+
+/// A number of hits.
+pub(crate) fn k_of(k: i64) -> PyResult<usize> {
+    usize::try_from(k).map_err(|_| PyValueError::new_err(format!("k must be zero or more, got {k}")))
+}
+
+/// Which rows to search, as a program gave them.
+enum Where<'py> {
+    All,
+    Mask(Vec<bool>),
+    Rows(Rows<'py>),
+    Slice([Option<i64>; 3]),
+}
+
+impl<'py> Where<'py> {
+    fn new(rows: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
+        let Some(rows) = rows else { return Ok(Where::All) };
+        if let Ok(slice) = rows.cast::<PySlice>() {
+            let part = |name| slice.getattr(name)?.extract::<Option<i64>>();
+            return Ok(Where::Slice([part("start")?, part("stop")?, part("step")?]));
+        }
+        let array = match rows.cast::<PyUntypedArray>() {
+            Ok(array) => array.clone(),
+            Err(_) => numpy(rows.py())?.call_method1(intern!(rows.py(), "asarray"), (rows,))?.cast_into()?,
+        };
+        if array.dtype().kind() != b'b' {
+            return Rows::new(&array, || Ok(0)).map(Where::Rows);
+        }
+        if array.ndim() != 1 {
+            let text = format!("a mask has one flag for every row, got shape {:?}", array.shape());
+            return Err(PyIndexError::new_err(text));
+        }
+        let array = numpy(rows.py())?.call_method1(intern!(rows.py(), "ascontiguousarray"), (array,))?;
+        let flags = bytes_of(&array.cast_into()?).iter().map(|&flag| flag != 0).collect();
+        Ok(Where::Mask(flags))
+    }
+
+    fn filter(&self) -> Option<Filter<'_>> {
+        match self {
+            Where::All => None,
+            Where::Mask(flags) => Some(Filter::Mask(flags)),
+            Where::Rows(rows) => Some(Filter::Rows(rows.as_slice())),
+            Where::Slice([start, stop, step]) => {
+                Some(Filter::Slice { start: *start, stop: *stop, step: *step })
+            }
+        }
+    }
+}
+
+/// Indices and scores as arrays of one dimension.
+pub(crate) fn flat<'py>(py: Python<'py>, hits: Hits) -> (Bound<'py, PyAny>, Bound<'py, PyAny>) {
+    (hits.indices.into_pyarray(py).into_any(), hits.scores.into_pyarray(py).into_any())
+}
+
+#[pymethods]
+impl NumPack {
+    /// search(array_name, queries, k=10, metric="cosine", where=None): the best k rows of a stored array.
+    ///
+    /// queries: one vector (d,) or several (n, d); the array has shape (rows, d). Returns (indices, scores) of
+    /// shape (n, k), uint64 and float64, the best first; fewer columns when there are fewer rows. The answer is
+    /// exact: equal scores are ordered by the lower row, NaN comes last. metric: dot, cosine (higher is better),
+    /// l2, l2sq, hamming, jaccard, kl, js (lower is better), and their long names. where: the rows to search, as
+    /// boolean mask, row numbers or slice. Rows are logical: deleted ones are not there.
+    ///
+    /// Reads the mapped file once, without a copy. Raises KeyError; ValueError for another dimension, metric or
+    /// k; TypeError for a dtype that the metric does not take; IndexError for row numbers out of range.
+    #[pyo3(signature = (array_name, queries, k=10, metric="cosine".into(), r#where=None))]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        array_name: PyBackedStr,
+        queries: &Bound<'py, PyAny>,
+        k: i64,
+        metric: std::borrow::Cow<'_, str>,
+        r#where: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        if let Some(batch) = self.batch(py)? {
+            let args = (&*array_name, queries, k, &*metric, r#where);
+            return batch.call_method1(intern!(py, "search"), args)?.extract();
+        }
+        let (open, metric, k) = (self.opened(py)?, metric_of(&metric)?, k_of(k)?);
+        let stored = open.store.get_array_metadata(&array_name).map_err(raise)?;
+        let (input, rows) = (Input::new(queries, Some(stored.dtype))?, Where::new(r#where)?);
+        let vectors = input.vectors()?;
+        let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
+        let filter = rows.filter();
+        let hits = run(py, work, |cancel| {
+            let options = SearchOptions { filter, cancel: Some(cancel) };
+            open.store.search(&array_name, &vectors, k, metric, &options)
+        })?;
+        let shape = (vectors.rows(), hits.k);
+        let (indices, scores) = flat(py, hits);
+        let reshape = intern!(py, "reshape");
+        Ok((indices.call_method1(reshape, shape)?, scores.call_method1(reshape, shape)?))
+    }
+}

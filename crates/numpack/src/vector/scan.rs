@@ -1,0 +1,144 @@
+//! The scan: tiles of rows over all threads, a heap for each query and thread, one total order.
+//!
+//! A thread takes the next tile, scores it and keeps its best; at the end the heaps are merged. As the order
+//! of hits is total and scores do not depend on who computes them, neither does the result.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::data::{Table, Vectors};
+use super::estimate::Estimates;
+use super::exact::{Exact, Query};
+use super::level::SimdLevel;
+use super::metric::Metric;
+use super::select::{Selection, Tile};
+use super::topk::{Hit, TopK};
+use crate::core::dtype::DataType;
+use crate::core::error::{NpkError, NpkResult};
+use crate::parallel::{self, PARALLEL_BYTES};
+
+/// Rows of a tile at most.
+const TILE_ROWS: usize = 1024;
+/// Bytes of a tile: with its rounded copy and its products it stays in a core's cache.
+const TILE_BYTES: usize = 256 << 10;
+
+/// What a scan works with.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    metric: Metric,
+    threads: usize,
+    queries: Vec<Query>,
+    exact: Exact,
+    estimates: Estimates,
+}
+
+impl Scan {
+    /// Prepares queries for rows of one dtype.
+    ///
+    /// # Errors
+    /// `UnsupportedDtype`, `InvalidDtype`.
+    pub(crate) fn new(
+        level: SimdLevel,
+        threads: usize,
+        metric: Metric,
+        queries: &Vectors<'_>,
+        rows: DataType,
+    ) -> NpkResult<Scan> {
+        let exact = Exact::new(level, metric, queries.dtype(), rows)?;
+        let dtypes = (queries.dtype(), rows);
+        let queries = Query::all(queries);
+        let estimates = Estimates::new(level, metric, &queries, dtypes);
+        Ok(Scan { metric, threads, queries, exact, estimates })
+    }
+
+    /// The best `k` rows for every query, the best first.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub(crate) fn top_k(
+        &self,
+        table: &Table<'_>,
+        selection: &Selection<'_>,
+        k: usize,
+        cancel: Option<&AtomicBool>,
+    ) -> NpkResult<Vec<Vec<Hit>>> {
+        let k = k.min(usize::try_from(selection.count()).unwrap_or(usize::MAX));
+        if k == 0 {
+            return Ok(vec![Vec::new(); self.queries.len()]);
+        }
+        let next = AtomicU64::new(0);
+        let work = Work { scan: self, table, selection, k, next: &next, cancel };
+        let found = parallel::map(vec![(); self.threads_for(table, selection)], |()| work.run());
+        let mut merged: Vec<TopK> = vec![TopK::new(k); self.queries.len()];
+        for heaps in found {
+            for (all, heap) in merged.iter_mut().zip(heaps?) {
+                all.merge(heap);
+            }
+        }
+        Ok(merged.into_iter().map(TopK::into_hits).collect())
+    }
+
+    /// The merit of row 0 of a table for one query.
+    pub(crate) fn merit_of(&self, row: &Table<'_>, query: usize) -> f64 {
+        let mut score = [0.0];
+        self.exact.score(&self.queries[query], row, &[0], &mut score);
+        if self.metric.is_similarity() { score[0] } else { -score[0] }
+    }
+
+    fn threads_for(&self, table: &Table<'_>, selection: &Selection<'_>) -> usize {
+        let bytes = selection.count().saturating_mul(table.row_bytes() as u64);
+        let work = bytes.saturating_mul(self.queries.len() as u64);
+        let tiles = selection.tiles(self.tile_rows(table));
+        if work < PARALLEL_BYTES as u64 { 1 } else { self.threads.min(tiles as usize).max(1) }
+    }
+
+    /// Rows of a tile: whole blocks of the product's kernels.
+    fn tile_rows(&self, table: &Table<'_>) -> usize {
+        let size = table.row_bytes().max(1);
+        let rows = (TILE_BYTES / size).clamp(1, TILE_ROWS);
+        if self.estimates.in_groups() { (2 * rows).clamp(32, TILE_ROWS) } else { rows.max(4) }
+    }
+}
+
+/// One search under way, shared by its threads.
+#[derive(Clone, Copy)]
+struct Work<'a> {
+    scan: &'a Scan,
+    table: &'a Table<'a>,
+    selection: &'a Selection<'a>,
+    k: usize,
+    next: &'a AtomicU64,
+    cancel: Option<&'a AtomicBool>,
+}
+
+impl Work<'_> {
+    /// Takes tiles until there are none.
+    fn run(&self) -> NpkResult<Vec<TopK>> {
+        let size = self.scan.tile_rows(self.table);
+        let tiles = self.selection.tiles(size);
+        let mut heaps = vec![TopK::new(self.k); self.scan.queries.len()];
+        let mut tile = Tile::default();
+        let mut scores = vec![0.0; size];
+        let mut worker = self.scan.estimates.worker(self.table.dims());
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= tiles {
+                return Ok(heaps);
+            }
+            if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(NpkError::Cancelled);
+            }
+            self.selection.fill(index, size, &mut tile);
+            let mut exact = |query: usize, physical: &[u64], logical: &[u64], heaps: &mut [TopK]| {
+                self.score(query, physical, logical, &mut scores, heaps);
+            };
+            worker.tile(self.table, &tile, &mut heaps, &mut exact);
+        }
+    }
+
+    /// Scores rows exactly.
+    fn score(&self, query: usize, physical: &[u64], logical: &[u64], scores: &mut [f64], heaps: &mut [TopK]) {
+        let scores = &mut scores[..physical.len()];
+        self.scan.exact.score(&self.scan.queries[query], self.table, physical, scores);
+        heaps[query].push_all(logical, scores, self.scan.metric.is_similarity());
+    }
+}

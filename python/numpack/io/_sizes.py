@@ -1,0 +1,44 @@
+"""How large files and blocks of rows are; every size is in bytes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Sequence, Union
+
+import numpy as np
+import numpy.typing as npt
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+#: Files from this size on count as large: 1 GiB.
+LARGE_FILE_THRESHOLD = 1 << 30
+#: Memory that a conversion may use for data: 100 MiB.
+DEFAULT_CHUNK_SIZE = 100 << 20
+#: Rows in a row group of Parquet, and in a record batch of Feather, at most.
+DEFAULT_BATCH_ROWS = 100_000
+
+
+def get_file_size(path: PathLike) -> int:
+    """Bytes of a file, or of all files in a folder (a store, a Zarr group). Raises FileNotFoundError."""
+    place = Path(path)
+    if not place.is_dir():
+        return place.stat().st_size
+    return sum(part.stat().st_size for part in place.rglob("*") if part.is_file())
+
+
+def is_large_file(path: PathLike, threshold: int = LARGE_FILE_THRESHOLD) -> bool:
+    """Whether a file or folder has at least `threshold` bytes. Raises FileNotFoundError."""
+    return get_file_size(path) >= threshold
+
+
+def estimate_chunk_rows(
+    shape: Sequence[int], dtype: npt.DTypeLike, chunk_size: int = DEFAULT_CHUNK_SIZE
+) -> int:
+    """Rows of an array of this shape and dtype that fit into `chunk_size` bytes; at least one.
+
+    >>> estimate_chunk_rows((1_000_000, 128), "float32", 1 << 20)
+    2048
+    """
+    row = int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(dtype).itemsize
+    return max(1, chunk_size // max(1, row))

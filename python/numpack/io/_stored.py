@@ -1,0 +1,138 @@
+"""The one way out of the store: arrays as they were at one moment, read in blocks of rows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from numpack import LazyArray, NumPack
+from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
+from numpack.io._progress import Meter
+from numpack.io._sizes import PathLike, estimate_chunk_rows
+from numpack.io._stream import Names
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An array of an open store: its name, and its rows as of one commit."""
+
+    store: NumPack
+    name: str
+    lazy: LazyArray
+    kept: Optional[Columns]
+
+    @property
+    def shape(self) -> Tuple[int, ...]:
+        """Dimensions; deleted rows do not count."""
+        return tuple(self.lazy.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """dtype of the elements."""
+        dtype: np.dtype = self.lazy.dtype
+        return dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self.lazy.nbytes)
+
+    @property
+    def columns(self) -> Columns:
+        """The columns that were stored with the array, or default ones."""
+        return self.kept or default_columns(self.name, self.shape, self.dtype)
+
+    def blocks(self, rows: int) -> Iterator[np.ndarray]:
+        """Copies of `rows` rows each, in order; a 0-d array is one block."""
+        if not self.shape:
+            yield self.lazy.copy()
+            return
+        for start in range(0, self.shape[0], rows):
+            yield self.lazy._rows(start, min(start + rows, self.shape[0]))
+
+    def rows_in(self, size: int) -> int:
+        """Rows that fit into `size` bytes, at least one."""
+        return estimate_chunk_rows(self.shape, self.dtype, size)
+
+    def mapped(self) -> np.ndarray:
+        """All rows over the mapped file; writing to them changes a private copy. A copy if rows are deleted."""
+        return np.asarray(self.store.load(self.name, mmap_mode="c"))
+
+    def load(self, meter: Meter) -> np.ndarray:
+        """All rows in memory of their own, read at once."""
+        array = np.asarray(self.lazy.copy())
+        meter.add(array.nbytes)
+        return array
+
+
+@contextmanager
+def stored_arrays(path: PathLike, names: Names = None, name: Optional[str] = None) -> Iterator[List[Stored]]:
+    """The named arrays of a store, or all of them. Raises KeyError for unknown names."""
+    if name is not None:
+        if names is not None:
+            raise TypeError("give array_name or array_names, not both")
+        names = name
+    with NumPack(path, mode="r") as store:
+        chosen = _chosen(store, names)
+        yield [Stored(store, one, store.load(one, lazy=True), _kept(store, one)) for one in chosen]
+
+
+@contextmanager
+def stored_array(path: PathLike, name: Optional[str]) -> Iterator[Stored]:
+    """The named array, or the only one. Raises KeyError; ValueError when there are several or none."""
+    with stored_arrays(path, name) as found:
+        yield only(found)
+
+
+def only(found: Sequence[Stored]) -> Stored:
+    """The one array of a list. Raises ValueError for another number."""
+    if len(found) != 1:
+        names = ", ".join(repr(stored.name) for stored in found) or "none"
+        raise ValueError(f"this takes one array, and there are {len(found)}: name one of {names}")
+    return found[0]
+
+
+def _chosen(store: NumPack, names: Names) -> List[str]:
+    if names is None:
+        return [name for name in store.get_member_list() if not name.startswith(HIDDEN)]
+    chosen = [names] if isinstance(names, str) else list(names)
+    if len(set(chosen)) != len(chosen):
+        raise ValueError(f"an array is named twice: {chosen}")
+    return chosen
+
+
+def _kept(store: NumPack, name: str) -> Optional[Columns]:
+    """The columns stored with an array, if they fit it."""
+    if not store.has_array(columns_name(name)):
+        return None
+    shape, dtype = store.get_shape(name), np.dtype(store.load(name, lazy=True).dtype)
+    try:
+        columns = Columns.from_array(store.load(columns_name(name)))
+    except (ValueError, KeyError, TypeError):
+        return None
+    return columns if columns.fits(shape, dtype) else None
+
+
+def metered(found: Sequence[Stored], progress: Any) -> Meter:
+    """A meter over the bytes of these arrays."""
+    return Meter(progress, sum(stored.nbytes for stored in found))
+
+
+def check_tree(found: Sequence[Stored], format_name: str) -> None:
+    """Raises TypeError for names that are no path of groups and a member, or lie inside another array."""
+    names = {stored.name for stored in found}
+    for name in sorted(names):
+        parts = name.split("/")
+        if any(part in ("", ".", "..") for part in parts):
+            raise TypeError(
+                f"{format_name} cannot hold the name {name!r}: a part between slashes is empty or dots"
+            )
+        for end in range(1, len(parts)):
+            group = "/".join(parts[:end])
+            if group in names:
+                raise TypeError(
+                    f"{format_name} cannot hold {name!r} beside {group!r}, which would be its group"
+                )

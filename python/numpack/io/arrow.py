@@ -1,0 +1,127 @@
+"""Tables of Arrow in memory, by pyarrow, and arrays that NumPy and Arrow share without a copy."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, Optional, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from numpack import NumPack
+from numpack.io._deps import need
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._stored import metered, stored_array
+from numpack.io._stream import Options, block_size, store_arrays
+from numpack.io._tables import (
+    nested,
+    picked,
+    pieces,
+    rows_for,
+    selected,
+    table_batch,
+    table_columns,
+    table_schema,
+    table_source,
+)
+
+
+def from_table(
+    table: Any,
+    output_path: PathLike,
+    array_name: str = "data",
+    drop_if_exists: bool = False,
+    *,
+    columns: Optional[Sequence[str]] = None,
+    dtype: Optional[npt.DTypeLike] = None,
+    fill_null: Optional[float] = None,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+    return_npk_obj: bool = False,
+) -> Optional[NumPack]:
+    """Stores the columns of a pyarrow.Table as one array of shape (rows, columns).
+
+    Arguments and errors as for `from_parquet`. Raises TypeError for something other than a table.
+    """
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    pa = need("pyarrow", "arrow")
+    if isinstance(table, pa.RecordBatch):
+        table = pa.Table.from_batches([table])
+    if not isinstance(table, pa.Table):
+        raise TypeError(f"table must be a pyarrow.Table, got {type(table).__name__}")
+    schema = picked(pa, table.schema, columns)
+
+    def batches(limit: int) -> Iterator[Any]:
+        rows = rows_for(schema, limit)
+        return pieces(selected(table.to_batches(rows), columns), rows)
+
+    source = table_source(pa, array_name, schema, batches, table.num_rows, dtype, fill_null)
+    return store_arrays([source], output_path, options)
+
+
+def to_table(
+    input_path: PathLike,
+    array_name: Optional[str] = None,
+    *,
+    columns: Optional[Sequence[str]] = None,
+    column_dtypes: bool = True,
+    progress: Progress = None,
+) -> Any:
+    """An array as a pyarrow.Table; arguments and errors as for `to_parquet`."""
+    pa = need("pyarrow", "arrow")
+    with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
+        kept = table_columns(stored, columns, column_dtypes)
+        schema = table_schema(pa, stored, kept)
+        blocks = meter.count(stored.blocks(stored.rows_in(block_size(DEFAULT_CHUNK_SIZE))))
+        batches = [table_batch(pa, schema, kept, block) for block in blocks]
+        return pa.Table.from_batches(batches, schema)
+
+
+def numpy_to_arrow_zero_copy(array: Any) -> Any:
+    """A pyarrow.Array over the memory of an ndarray; further dimensions are levels of fixed-size lists.
+
+    Raises TypeError for complex and bool (Arrow packs bits), ValueError for memory that is not C-contiguous.
+    """
+    pa = need("pyarrow", "arrow")
+    array = np.asarray(array)
+    if array.dtype.kind not in "iuf":
+        raise TypeError(f"Arrow cannot share {array.dtype} without a copy")
+    if array.ndim == 0 or not array.flags.c_contiguous or not array.dtype.isnative:
+        raise ValueError("only C-contiguous arrays of native byte order with a dimension can be shared")
+    return nested(pa, array)
+
+
+def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
+    """A read-only ndarray over the memory of a pyarrow.Array of numbers, or of fixed-size lists of them.
+
+    Raises ValueError where a copy would be needed (nulls, bool, a chunked array of several chunks), TypeError for
+    other types.
+    """
+    pa = need("pyarrow", "arrow")
+    if isinstance(array, pa.ChunkedArray):
+        if array.num_chunks != 1:
+            raise ValueError(
+                f"{array.num_chunks} chunks lie in different places: call combine_chunks() first"
+            )
+        array = array.chunk(0)
+    if not isinstance(array, pa.Array):
+        raise TypeError(f"expected a pyarrow.Array, got {type(array).__name__}")
+    shape = [len(array)]
+    while pa.types.is_fixed_size_list(array.type):
+        if array.null_count:
+            raise ValueError(f"{array.null_count} nulls have no place in an ndarray")
+        shape.append(array.type.list_size)
+        array = array.flatten()
+    try:
+        return np.asarray(array.to_numpy(zero_copy_only=True).reshape(shape))
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"a {array.type} array cannot be shared without a copy: {error}") from None
+
+
+def table_to_numpy_zero_copy(table: Any, columns: Optional[Sequence[str]] = None) -> Dict[str, np.ndarray]:
+    """Name to ndarray for the columns of a pyarrow.Table, each over Arrow's own memory.
+
+    Raises ValueError and TypeError as `arrow_to_numpy_zero_copy`, KeyError for unknown columns.
+    """
+    names = table.schema.names if columns is None else columns
+    return {name: arrow_to_numpy_zero_copy(table.column(name)) for name in names}

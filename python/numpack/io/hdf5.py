@@ -1,0 +1,127 @@
+"""HDF5 files, by h5py: datasets become arrays, groups the parts of their names before a slash."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, FrozenSet, Iterator, Optional
+
+import numpy as np
+
+from numpack import NumPack
+from numpack.io._chunks import chunk_rows, whole_chunks
+from numpack.io._deps import need
+from numpack.io._partial import new_file
+from numpack.io._progress import Meter, Progress
+from numpack.io._raw import COPY
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._stored import Stored, check_tree, metered, stored_arrays
+from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, store_arrays
+
+
+def from_hdf5(
+    input_path: PathLike,
+    output_path: PathLike,
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
+    *,
+    array_names: Names = None,
+    group: str = "/",
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+    return_npk_obj: bool = False,
+) -> Optional[NumPack]:
+    """Stores the datasets of a group and the groups in it, in one commit.
+
+    Names are paths from `group` on. array_names: the datasets to take, None for all; array_name: another name
+    for a single one. Links to other places and files are not followed. Memory: `chunk_size` bytes, or one
+    compressed chunk where that is more. Raises TypeError for strings, compounds and other dtypes that the store
+    does not have, KeyError for unknown names.
+    """
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    h5py = need("h5py", "hdf5")
+    with h5py.File(input_path, "r") as file:
+        top = file[group]
+        if isinstance(top, h5py.Dataset):
+            found = {top.name.rpartition("/")[2]: top}
+        else:
+            found = dict(_datasets(h5py, top, "", frozenset()))
+        sources = [
+            _source(name, dataset) for name, dataset in picked_members(found, array_names, input_path).items()
+        ]
+        return store_arrays(one_name(sources, array_name, input_path), output_path, options)
+
+
+def to_hdf5(
+    input_path: PathLike,
+    output_path: PathLike,
+    array_names: Names = None,
+    *,
+    array_name: Optional[str] = None,
+    group: str = "/",
+    compression: Optional[str] = "gzip",
+    compression_opts: Optional[int] = 4,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+) -> None:
+    """Writes arrays of a store to a new HDF5 file, as datasets below `group`.
+
+    compression: a filter of h5py ("gzip", "lzf", None) for arrays that are not empty; compression_opts: its
+    level, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises TypeError for names
+    that are no paths, KeyError for unknown ones.
+    """
+    size = min(block_size(chunk_size), COPY)
+    h5py = need("h5py", "hdf5")
+    level = compression_opts if compression == "gzip" else None
+    filters = {"compression": compression, "compression_opts": level}
+    with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
+        check_tree(found, "HDF5")
+        with new_file(output_path) as partial, h5py.File(partial, "w") as file:
+            top = file.require_group(group)
+            for stored in found:
+                _write(top, stored, filters, size, meter)
+
+
+def _datasets(h5py: Any, group: Any, prefix: str, above: FrozenSet[Any]) -> Iterator[Any]:
+    """Names and datasets below a group. `above` are the groups around it, which a link may lead back to."""
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            continue
+        member = group[name]
+        if isinstance(member, h5py.Dataset):
+            yield prefix + name, member
+        elif isinstance(member, h5py.Group) and member.id not in above:
+            yield from _datasets(h5py, member, f"{prefix}{name}/", above | {group.id})
+
+
+def _source(name: str, dataset: Any) -> Source:
+    if dataset.shape is None:
+        raise TypeError(f"array {name!r}: an empty dataset (without a shape) cannot be stored")
+    dtype = dataset.dtype.newbyteorder("=") if dataset.dtype.kind in "biufc" else dataset.dtype
+
+    def blocks(limit: int) -> Iterator[np.ndarray]:
+        if not dataset.shape:
+            yield np.asarray(dataset[()], dtype)
+            return
+        inner = dataset.chunks[0] if dataset.chunks else 1
+        rows = whole_chunks(dataset.shape, dtype, min(limit, COPY), inner)
+        for start in range(0, dataset.shape[0], rows):
+            part = dataset[start : start + rows]
+            yield part.astype(dtype, copy=False)
+
+    return Source(name, dtype, tuple(dataset.shape), blocks)
+
+
+def _write(top: Any, stored: Stored, filters: Dict[str, Any], size: int, meter: Meter) -> None:
+    if not stored.nbytes or not stored.shape or filters["compression"] is None:
+        dataset = top.create_dataset(stored.name, stored.shape, stored.dtype)
+        inner = 1
+    else:
+        inner = chunk_rows(stored.shape, stored.dtype)
+        chunks = (inner, *stored.shape[1:])
+        dataset = top.create_dataset(stored.name, stored.shape, stored.dtype, chunks=chunks, **filters)
+    start = 0
+    for block in meter.count(stored.blocks(whole_chunks(stored.shape, stored.dtype, size, inner))):
+        if not stored.shape:
+            dataset[()] = block
+        elif block.size:
+            dataset[start : start + len(block)] = block
+            start += len(block)

@@ -1,0 +1,122 @@
+"""DataFrames of pandas in memory: columns of numbers to an array of shape (rows, columns) and back."""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from numpack import NumPack
+from numpack.io._columns import Columns, split, stacked
+from numpack.io._deps import need
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
+from numpack.io._stored import metered, stored_array
+from numpack.io._stream import Options, Source, store_arrays
+from numpack.io._tables import table_columns
+
+
+def from_dataframe(
+    df: Any,
+    output_path: PathLike,
+    array_name: str = "data",
+    drop_if_exists: bool = False,
+    *,
+    columns: Optional[Sequence[Any]] = None,
+    dtype: Optional[npt.DTypeLike] = None,
+    fill_null: Optional[float] = None,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+    return_npk_obj: bool = False,
+) -> Optional[NumPack]:
+    """Stores the columns of a pandas.DataFrame as one array of shape (rows, columns).
+
+    The index is not stored: call reset_index() to make it a column. Names (as text) and dtypes of the columns are
+    stored with the array. Missing values are NaN in columns of floats, `fill_null` where it is given, and
+    otherwise a TypeError, as are columns that hold no numbers.
+    """
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    pd = need("pandas", "pandas")
+    if not isinstance(df, pd.DataFrame):
+        raise TypeError(f"df must be a pandas.DataFrame, got {type(df).__name__}")
+    chosen = df if columns is None else df[list(columns)]
+    if not len(chosen.columns):
+        raise ValueError("the table has no columns")
+    kept = _columns(chosen, dtype)
+    series = [chosen.iloc[:, at] for at in range(len(chosen.columns))]
+
+    def blocks(limit: int) -> Any:
+        rows = estimate_chunk_rows(chosen.shape, kept.common(), limit)
+        for start in range(0, len(chosen), rows):
+            cut = slice(start, start + rows)
+            yield stacked(kept, [_numbers(one.iloc[cut], dtype, fill_null) for one in series])
+
+    source = Source(array_name, kept.common(), chosen.shape, blocks, kept)
+    return store_arrays([source], output_path, options)
+
+
+def to_dataframe(
+    input_path: PathLike,
+    array_name: Optional[str] = None,
+    *,
+    columns: Optional[Sequence[str]] = None,
+    column_dtypes: bool = True,
+    progress: Progress = None,
+) -> Any:
+    """An array of shape (rows,) or (rows, columns) as a pandas.DataFrame with a new index.
+
+    columns: names for the columns; None for those stored with the array, otherwise col0, col1, ... column_dtypes:
+    whether columns get back the dtypes they came with. Raises TypeError for other shapes.
+    """
+    pd = need("pandas", "pandas")
+    with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
+        if len(stored.shape) not in (1, 2):
+            raise TypeError(f"a DataFrame has rows and columns, and {stored.name!r} has shape {stored.shape}")
+        kept = table_columns(stored, columns, column_dtypes)
+        array = stored.load(meter)
+    if set(kept.dtypes) == {array.dtype.name}:
+        return pd.DataFrame(
+            array.reshape(len(array), -1) if kept.ndim == 1 else array, columns=list(kept.names)
+        )
+    parts = split(kept, array)
+    frame = pd.DataFrame(dict(enumerate(parts)), copy=False)
+    frame.columns = list(kept.names)
+    return frame
+
+
+def _columns(frame: Any, dtype: Optional[npt.DTypeLike]) -> Columns:
+    names, dtypes = tuple(str(name) for name in frame.columns), []
+    for name, kind in zip(names, frame.dtypes):
+        own = _number_dtype(kind)
+        if own is None:
+            raise TypeError(f"column {name!r} holds {kind}: name the columns of numbers with columns=")
+        dtypes.append(own.name if dtype is None else np.dtype(dtype).name)
+    return Columns(names, tuple(dtypes))
+
+
+def _number_dtype(kind: Any) -> Optional[np.dtype]:
+    """NumPy's dtype for a column's, also for pandas' nullable and categorical ones; None for no numbers."""
+    if hasattr(kind, "categories"):
+        kind = kind.categories.dtype
+    found = getattr(kind, "numpy_dtype", kind)
+    return found if isinstance(found, np.dtype) and found.kind in "biufc" else None
+
+
+def _numbers(series: Any, dtype: Optional[npt.DTypeLike], fill_null: Optional[float]) -> np.ndarray:
+    """A column as an ndarray of its own dtype, or of `dtype`."""
+    own = _number_dtype(series.dtype)
+    assert own is not None
+    missing: List[bool] = series.isna().to_numpy()
+    wanted = own if dtype is None else np.dtype(dtype)
+    if not np.any(missing) or (
+        isinstance(series.dtype, np.dtype) and fill_null is None and wanted.kind in "fc"
+    ):
+        return np.asarray(series.to_numpy(own)).astype(wanted, copy=False)
+    if fill_null is None and wanted.kind not in "fc":
+        raise TypeError(
+            f"column {series.name!r} ({series.dtype}) has {np.sum(missing)} missing values and {wanted} none: "
+            "pass fill_null=, or dtype='float64' for NaN"
+        )
+    value = np.nan if fill_null is None else fill_null
+    return np.asarray(series.to_numpy(wanted, na_value=value))

@@ -1,0 +1,108 @@
+"""Parquet files, by pyarrow: columns of numbers, or one column of lists; row groups pass through in blocks."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Optional, Sequence
+
+import numpy.typing as npt
+
+from numpack import NumPack
+from numpack.io._deps import need
+from numpack.io._partial import new_file
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._stored import metered, stored_array
+from numpack.io._stream import Options, block_size, stem, store_arrays
+from numpack.io._tables import (
+    picked,
+    pieces,
+    rows_for,
+    selected,
+    table_batch,
+    table_columns,
+    table_schema,
+    table_source,
+)
+from numpack.io.arrow import from_table as from_parquet_table
+from numpack.io.arrow import to_table as to_parquet_table
+
+__all__ = [
+    "from_parquet",
+    "from_parquet_file",
+    "from_parquet_table",
+    "to_parquet",
+    "to_parquet_file",
+    "to_parquet_table",
+]
+
+
+def from_parquet(
+    input_path: PathLike,
+    output_path: PathLike,
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
+    *,
+    columns: Optional[Sequence[str]] = None,
+    dtype: Optional[npt.DTypeLike] = None,
+    fill_null: Optional[float] = None,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+    return_npk_obj: bool = False,
+) -> Optional[NumPack]:
+    """Stores the columns of a Parquet file as one array of shape (rows, columns), named after the file.
+
+    columns: the columns to take, in this order; None for all. The dtype is the smallest that holds every column
+    exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of lists of
+    one length gives shape (rows, *length). Nulls are NaN in columns of floats, `fill_null` where it is given, and
+    otherwise a TypeError. Memory: `chunk_size` bytes, and a page of every column. Raises TypeError for columns
+    that hold no numbers and for integers that the common dtype cannot hold, KeyError for unknown columns.
+    """
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
+    with pq.ParquetFile(input_path, buffer_size=1 << 16, pre_buffer=False) as file:
+        schema = picked(pa, file.schema_arrow, columns)
+
+        def batches(limit: int) -> Iterator[Any]:
+            rows = rows_for(schema, limit)
+            found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), columns=columns, use_threads=False)
+            return pieces(selected(found, columns), rows)
+
+        name = array_name or stem(input_path)
+        source = table_source(pa, name, schema, batches, file.metadata.num_rows, dtype, fill_null)
+        return store_arrays([source], output_path, options)
+
+
+def to_parquet(
+    input_path: PathLike,
+    output_path: PathLike,
+    array_name: Optional[str] = None,
+    *,
+    columns: Optional[Sequence[str]] = None,
+    column_dtypes: bool = True,
+    compression: Optional[str] = "snappy",
+    row_group_size: int = DEFAULT_BATCH_ROWS,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+) -> None:
+    """Writes an array to a Parquet file: a column for each column of a table, one of lists for more dimensions.
+
+    columns: names for the columns; None for those stored with the array, otherwise col0, col1, ...
+    column_dtypes: whether columns get back the dtypes they came with. row_group_size: rows at most; fewer where
+    they would not fit into memory. Memory: `chunk_size` bytes. Raises TypeError for complex and 0-d arrays.
+    """
+    size = block_size(chunk_size)
+    pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
+    with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
+        kept = table_columns(stored, columns, column_dtypes)
+        schema = table_schema(pa, stored, kept)
+        rows = min(row_group_size, stored.rows_in(size))
+        with (
+            new_file(output_path) as partial,
+            pq.ParquetWriter(partial, schema, compression=compression or "none") as writer,
+        ):
+            for block in meter.count(stored.blocks(rows)):
+                writer.write_batch(table_batch(pa, schema, kept, block), row_group_size=rows)
+
+
+from_parquet_file = from_parquet
+to_parquet_file = to_parquet

@@ -1,0 +1,172 @@
+"""Objects in S3, by obstore: downloaded to, or uploaded from, a temporary file in the object's format.
+
+A download is a chain of ranged requests for one version of the object, so one that is cut off goes on where it
+stood; an upload shows the object when its last part has arrived.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from urllib.parse import urlsplit
+
+from numpack import NumPack
+from numpack.io import csv, feather, hdf5, npy, parquet, safetensors, torch
+from numpack.io._deps import need
+from numpack.io._progress import Meter, Progress
+from numpack.io._sizes import PathLike
+
+_PART = 8 << 20
+
+
+class _Format(NamedTuple):
+    read: Callable[..., Optional[NumPack]]
+    write: Callable[..., None]
+
+
+_FORMATS: Dict[str, _Format] = {
+    "npy": _Format(npy.from_npy, npy.to_npy),
+    "npz": _Format(npy.from_npy, npy.to_npy),
+    "csv": _Format(csv.from_csv, csv.to_csv),
+    "txt": _Format(csv.from_txt, csv.to_txt),
+    "hdf5": _Format(hdf5.from_hdf5, hdf5.to_hdf5),
+    "parquet": _Format(parquet.from_parquet, parquet.to_parquet),
+    "feather": _Format(feather.from_feather, feather.to_feather),
+    "pt": _Format(torch.from_pt, torch.to_pt),
+    "safetensors": _Format(safetensors.from_safetensors_file, safetensors.to_safetensors_file),
+}
+_SUFFIXES = {"h5": "hdf5", "pq": "parquet", "arrow": "feather", "pth": "pt", "tsv": "txt"}
+# What other clients call the same options.
+_ALIASES = {
+    "key": "access_key_id",
+    "secret": "secret_access_key",
+    "token": "session_token",
+    "aws_access_key_id": "access_key_id",
+    "aws_secret_access_key": "secret_access_key",
+    "aws_session_token": "session_token",
+    "endpoint_url": "endpoint",
+    "region_name": "region",
+    "anon": "skip_signature",
+}
+
+
+def from_s3(
+    s3_path: str,
+    output_path: PathLike,
+    format: str = "auto",
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
+    *,
+    format_options: Optional[Dict[str, Any]] = None,
+    progress: Progress = None,
+    return_npk_obj: bool = False,
+    **storage_options: Any,
+) -> Optional[NumPack]:
+    """Stores the arrays of an object "s3://bucket/key" in one of the file formats, in one commit.
+
+    format: "npy", "npz", "csv", "txt", "hdf5", "parquet", "feather", "pt", "safetensors", or "auto" for the key's
+    suffix. format_options: further arguments for that format's function. progress: counts downloaded bytes.
+    storage_options: as for obstore.store.S3Store (access_key_id, secret_access_key, region, endpoint,
+    client_options, retry_config, ...) or their names in s3fs and boto3; what is missing comes from the environment.
+    Needs disk space for the object beside the store. Raises FileNotFoundError for a missing bucket or object,
+    PermissionError for refused credentials, OSError for a connection that stays cut, and what the format raises.
+    """
+    chosen = _chosen(s3_path, format)
+    bucket, key = _split(s3_path)
+    place = Path(os.path.realpath(output_path)).parent
+    name = array_name
+    if name is None and chosen in ("npy", "csv", "txt", "parquet", "feather"):
+        name = PurePosixPath(key).stem
+    with tempfile.TemporaryDirectory(prefix=".numpack-s3-", dir=place) as folder:
+        local = Path(folder) / f"object.{chosen}"
+        with _errors(s3_path):
+            _download(_store(bucket, storage_options), key, local, progress)
+        options = {
+            "drop_if_exists": drop_if_exists,
+            "return_npk_obj": return_npk_obj,
+            **(format_options or {}),
+        }
+        return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
+
+
+def to_s3(
+    input_path: PathLike,
+    s3_path: str,
+    format: str = "auto",
+    array_name: Optional[str] = None,
+    *,
+    format_options: Optional[Dict[str, Any]] = None,
+    progress: Progress = None,
+    **storage_options: Any,
+) -> None:
+    """Writes arrays of a store to an object "s3://bucket/key"; arguments and errors as for `from_s3`.
+
+    progress: counts bytes written in the format, before they are uploaded.
+
+    Needs disk space for the object in the folder for temporary files.
+    """
+    chosen = _chosen(s3_path, format)
+    bucket, key = _split(s3_path)
+    with tempfile.TemporaryDirectory(prefix="numpack-s3-") as folder:
+        local = Path(folder) / f"object.{chosen}"
+        options = {"progress": progress, **(format_options or {})}
+        _FORMATS[chosen].write(input_path, local, array_name=array_name, **options)
+        obstore = need("obstore", "s3")
+        with _errors(s3_path):
+            obstore.put(_store(bucket, storage_options), key, local, chunk_size=_PART)
+
+
+def _chosen(path: str, name: str) -> str:
+    """The format of an object. Raises ValueError for others."""
+    if name == "auto":
+        name = PurePosixPath(urlsplit(path).path).suffix.lstrip(".").lower()
+    name = _SUFFIXES.get(name, name)
+    if name not in _FORMATS:
+        raise ValueError(f"{path}: format {name!r} is none of {', '.join(_FORMATS)}")
+    return name
+
+
+def _split(path: str) -> Tuple[str, str]:
+    bucket, _, key = path.partition("://")[2].partition("/")
+    if not path.startswith("s3://") or not bucket or not key:
+        raise ValueError(f"expected s3://bucket/key, got {path!r}")
+    return bucket, key
+
+
+def _store(bucket: str, options: Dict[str, Any]) -> Any:
+    known = {_ALIASES.get(name, name): value for name, value in options.items()}
+    if str(known.get("endpoint", "")).startswith("http://"):
+        known["client_options"] = {"allow_http": True, **known.get("client_options", {})}
+    return need("obstore.store", "s3").S3Store(bucket, **known)
+
+
+def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
+    """Reads the object part by part; every part must be of the version that was there at first."""
+    obstore = need("obstore", "s3")
+    head = obstore.head(store, key)
+    size, tag = head["size"], head.get("e_tag")
+    with open(local, "wb") as file, Meter(progress, size) as meter:
+        for start in range(0, size, _PART):
+            stop = min(start + _PART, size)
+            part = obstore.get(store, key, options={"range": (start, stop), "if_match": tag}).bytes()
+            if len(part) != stop - start:
+                raise OSError(f"{key}: {len(part)} bytes came for the range {start}..{stop}")
+            file.write(part)
+            meter.add(len(part))
+
+
+@contextmanager
+def _errors(path: str) -> Iterator[None]:
+    """obstore's exceptions as Python's own."""
+    exceptions = need("obstore.exceptions", "s3")
+    try:
+        yield
+    except (exceptions.NotFoundError, FileNotFoundError) as error:
+        raise FileNotFoundError(f"{path}: {error}") from None
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
+        raise PermissionError(f"{path}: {error}") from None
+    except exceptions.BaseError as error:
+        raise OSError(f"{path}: {error}") from error

@@ -1,0 +1,138 @@
+"""Zarr groups and arrays on disk, formats 2 and 3, by zarr: groups are the parts of names before a slash."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Iterator, Optional, Tuple
+
+import numpy as np
+
+from numpack import NumPack
+from numpack.io._chunks import chunk_rows, whole_chunks
+from numpack.io._deps import need
+from numpack.io._partial import new_folder
+from numpack.io._progress import Meter, Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._stored import Stored, check_tree, metered, stored_arrays
+from numpack.io._stream import (
+    Names,
+    Options,
+    Source,
+    block_size,
+    one_name,
+    picked_members,
+    stem,
+    store_arrays,
+)
+
+_MARKS = ("zarr.json", ".zgroup", ".zarray")
+
+
+def from_zarr(
+    input_path: PathLike,
+    output_path: PathLike,
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
+    *,
+    array_names: Names = None,
+    group: str = "/",
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+    return_npk_obj: bool = False,
+) -> Optional[NumPack]:
+    """Stores a Zarr array, or the arrays of a group and the groups in it, in one commit.
+
+    Names are paths from `group` on; an array at the top has the folder's name without suffix. array_names: the
+    arrays to take, None for all; array_name: another name for a single one. Memory: `chunk_size` bytes, or a
+    row of compressed chunks where that is more. Raises TypeError for dtypes that the store does not have,
+    KeyError for unknown names, FileNotFoundError.
+    """
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    zarr = need("zarr", "zarr")
+    top = zarr.open(os.fspath(input_path), path=group.strip("/") or None, mode="r")
+    if isinstance(top, zarr.Array):
+        found = {stem(group.rstrip("/")) or stem(input_path): top}
+    else:
+        found = dict(_arrays(zarr, top, ""))
+    sources = [_source(name, array) for name, array in picked_members(found, array_names, input_path).items()]
+    return store_arrays(one_name(sources, array_name, input_path), output_path, options)
+
+
+def to_zarr(
+    input_path: PathLike,
+    output_path: PathLike,
+    array_names: Names = None,
+    *,
+    array_name: Optional[str] = None,
+    group: str = "/",
+    compressors: Any = "auto",
+    zarr_format: int = 3,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
+    progress: Progress = None,
+) -> None:
+    """Writes arrays of a store to a Zarr group on disk, in chunks of whole rows of about 1 MiB.
+
+    zarr_format: 3 or 2. compressors: as for zarr.create_array ("auto": Zstandard), None for none. Takes the
+    place of a Zarr group or array that is there. Every dtype and shape is kept. Memory: `chunk_size` bytes.
+    Raises TypeError for names that are no paths, FileExistsError for a folder that holds something else.
+    """
+    size = block_size(chunk_size)
+    zarr = need("zarr", "zarr")
+    _check_folder(output_path)
+    with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
+        check_tree(found, "Zarr")
+        with new_folder(output_path, replace=True) as partial:
+            root = zarr.open_group(os.fspath(partial), mode="w", zarr_format=zarr_format)
+            top = root.require_group(group.strip("/")) if group.strip("/") else root
+            for stored in found:
+                _write(top, stored, compressors, size, meter)
+
+
+def _check_folder(path: PathLike) -> None:
+    """Raises FileExistsError for what must not be replaced."""
+    if not os.path.exists(path):
+        return
+    if not os.path.isdir(path):
+        raise FileExistsError(f"{os.fspath(path)} is a file: Zarr makes a folder")
+    inside = os.listdir(path)
+    if inside and not any(mark in inside for mark in _MARKS):
+        raise FileExistsError(f"{os.fspath(path)} is a folder that holds something other than Zarr")
+
+
+def _arrays(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
+    for name, member in sorted(group.members()):
+        if isinstance(member, zarr.Array):
+            yield prefix + name, member
+        else:
+            yield from _arrays(zarr, member, f"{prefix}{name}/")
+
+
+def _source(name: str, array: Any) -> Source:
+    dtype = np.dtype(array.dtype)
+    dtype = dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
+    shape = tuple(array.shape)
+
+    def blocks(limit: int) -> Iterator[np.ndarray]:
+        if not shape:
+            yield np.asarray(array[()], dtype)
+            return
+        rows = whole_chunks(shape, dtype, limit, (array.shards or array.chunks)[0])
+        for start in range(0, shape[0], rows):
+            yield np.asarray(array[start : start + rows], dtype)
+
+    return Source(name, dtype, shape, blocks)
+
+
+def _write(top: Any, stored: Stored, compressors: Any, size: int, meter: Meter) -> None:
+    inner = chunk_rows(stored.shape, stored.dtype) if stored.shape else 1
+    chunks = tuple(max(1, length) for length in (inner, *stored.shape[1:])) if stored.shape else ()
+    array = top.create_array(
+        stored.name, shape=stored.shape, dtype=stored.dtype, chunks=chunks, compressors=compressors
+    )
+    start = 0
+    for block in meter.count(stored.blocks(whole_chunks(stored.shape, stored.dtype, size, inner))):
+        if not stored.shape:
+            array[()] = block
+        elif block.size:
+            array[start : start + len(block)] = block
+            start += len(block)

@@ -1,0 +1,102 @@
+"""HDF5: files of h5py, groups and links, round trips."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
+
+from numpack.io import from_hdf5, to_hdf5
+
+h5py = pytest.importorskip("h5py")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("compression", ["gzip", "lzf", None])
+def test_every_dtype(tmp_path, npk, dtype, compression):
+    array = sample(dtype, (30, 4))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=array, chunks=(7, 3), compression=compression)
+    from_hdf5(tmp_path / "a.h5", npk, chunk_size=200)
+    assert_same(load(npk, "x"), array)
+    to_hdf5(npk, tmp_path / "b.h5", compression=compression, chunk_size=200)
+    with h5py.File(tmp_path / "b.h5") as file:
+        assert_same(file["x"][()], array)
+        assert file["x"].compression == compression
+
+
+def test_what_h5py_writes(tmp_path, npk):
+    array = sample("float64", (100, 3))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("big", data=array.astype(">f8"), chunks=(9, 2))
+        file.create_dataset("shuffled", data=array, compression="gzip", shuffle=True, fletcher32=True)
+        file.create_dataset("resizable", data=array, maxshape=(None, 3))
+        file.create_dataset("deep/er/ints", data=np.arange(5, dtype=">i2"))
+        file.create_dataset("scalar", data=3.5)
+        file.create_dataset("none", shape=(0, 4), dtype="f4")
+        file["alias"] = file["big"]
+        file["deep/up"] = file["/"]
+        file["soft"] = h5py.SoftLink("/big")
+        file["outside"] = h5py.ExternalLink("other.h5", "/x")
+        file.attrs["note"] = "attributes are not arrays"
+    from_hdf5(tmp_path / "a.h5", npk, chunk_size=300)
+    assert names(npk) == ["alias", "big", "deep/er/ints", "none", "resizable", "scalar", "shuffled"]
+    for name in ("alias", "big", "shuffled", "resizable"):
+        assert_same(load(npk, name), array)
+    assert_same(load(npk, "deep/er/ints"), np.arange(5, dtype="i2"))
+    assert_same(load(npk, "scalar"), np.array(3.5))
+    assert_same(load(npk, "none"), np.empty((0, 4), "f4"))
+
+
+def test_groups_and_names(tmp_path, npk):
+    save(npk, **{"a/x": np.arange(3), "a/b/y": np.arange(4), "z": np.arange(5)})
+    to_hdf5(npk, tmp_path / "a.h5", group="/top/level")
+    with h5py.File(tmp_path / "a.h5") as file:
+        assert_same(file["top/level/a/b/y"][()], np.arange(4))
+    for group, wanted in [
+        ("/top/level", ["a/b/y", "a/x", "z"]),
+        ("top/level/a", ["b/y", "x"]),
+        ("top/level/z", ["z"]),
+    ]:
+        from_hdf5(tmp_path / "a.h5", npk, group=group, drop_if_exists=True)
+        assert names(npk) == wanted
+    from_hdf5(tmp_path / "a.h5", npk, "one", True, group="/top/level", array_names=["a/x"])
+    assert names(npk) == ["one"]
+    with pytest.raises(KeyError, match="no array 'no'"):
+        from_hdf5(tmp_path / "a.h5", npk, array_names=["no"])
+
+
+@pytest.mark.parametrize("wanted", [{"a": 1, "a/b": 2}, {"a//b": 1}, {"/a": 1}, {"a/../b": 1}, {".": 1}])
+def test_names_that_are_no_paths(tmp_path, npk, wanted):
+    save(npk, **{name: np.array(value) for name, value in wanted.items()})
+    with pytest.raises(TypeError, match="HDF5 cannot hold"):
+        to_hdf5(npk, tmp_path / "a.h5")
+    assert not (tmp_path / "a.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "data", [np.array([b"text"]), np.zeros(3, [("a", "f4"), ("b", "i2")]), h5py.Empty("f4"), "words"]
+)
+def test_dtypes_that_do_not_fit(tmp_path, old, data):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["fine"] = np.arange(3)
+        file["wrong"] = data
+    with pytest.raises(TypeError, match="'wrong'"):
+        from_hdf5(tmp_path / "a.h5", old)
+    assert names(old) == ["old"]
+
+
+def test_no_hdf5_at_all(tmp_path, npk):
+    (tmp_path / "a.h5").write_bytes(b"something else")
+    with pytest.raises(OSError):
+        from_hdf5(tmp_path / "a.h5", npk)
+    assert not npk.exists()
+
+
+@given(array=any_array(), chunk=st.integers(1, 300), compression=st.sampled_from(["gzip", None]))
+def test_round_trip(tmp_path_factory, array, chunk, compression):
+    folder = tmp_path_factory.mktemp("hdf5")
+    save(folder / "a.npk", x=array)
+    to_hdf5(folder / "a.npk", folder / "x.h5", compression=compression, chunk_size=chunk)
+    from_hdf5(folder / "x.h5", folder / "b.npk", chunk_size=chunk)
+    assert_same(load(folder / "b.npk", "x"), array)

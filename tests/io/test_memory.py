@@ -1,0 +1,76 @@
+"""Memory stays under chunk_size + 100 MB for files of 300 MB, both ways; measured in a process of its own."""
+
+import sys
+
+import numpy as np
+import pytest
+from io_arrays import save
+from io_memory import CHUNK, MB, growth
+
+from numpack import NumPack
+from numpack.io import to_npy
+
+ROWS, COLUMNS = 1_500_000, 50
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """A store of 300 MB and a small one."""
+    folder = tmp_path_factory.mktemp("memory")
+    array = np.tile(np.arange(COLUMNS, dtype="f4"), (ROWS, 1))
+    save(folder / "large.npk", x=array)
+    save(folder / "small.npk", x=array[:100])
+    yield folder
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+
+
+FORMATS = [
+    ("npy", "npy", {}),
+    ("npy", "npz", {"compressed": False}),
+    ("hdf5", "h5", {"compression": "lzf"}),
+    ("zarr", "zarr", {}),
+    ("parquet", "parquet", {}),
+    ("feather", "feather", {}),
+    ("safetensors_file", "safetensors", {}),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(("name", "suffix", "options"), FORMATS, ids=[one[1] for one in FORMATS])
+def test_both_ways(stores, tmp_path, name, suffix, options):
+    needed = {"h5": "h5py", "parquet": "pyarrow", "feather": "pyarrow", "npy": "numpy", "npz": "numpy"}
+    pytest.importorskip(needed.get(suffix, suffix))
+    file, small = tmp_path / f"x.{suffix}", stores / "small.npk"
+    out = growth(f"to_{name}", stores / "large.npk", file, small, **options)
+    assert max(out) < CHUNK + 100 * MB
+    warm = tmp_path / f"warm-x.{suffix}"
+    into = growth(f"from_{name}", file, tmp_path / "back.npk", warm)
+    assert max(into) < CHUNK + 100 * MB
+    with NumPack(tmp_path / "back.npk", mode="r") as store:
+        (found,) = [one for one in store.get_member_list() if not one.startswith(".numpack/")]
+        assert store.get_shape(found) == (ROWS, COLUMNS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_into_a_store_that_is_there(stores, tmp_path):
+    to_npy(stores / "large.npk", tmp_path / "x.npy")
+    np.save(tmp_path / "warm.npy", np.zeros(3))
+    save(tmp_path / "old.npk", x=np.zeros(3))
+    # What the engine maps of its own files is the system's cache, which it takes back when it needs to.
+    own, _ = growth("from_npy", tmp_path / "x.npy", tmp_path / "old.npk", tmp_path / "warm.npy")
+    assert own < CHUNK + 100 * MB
+    with NumPack(tmp_path / "old.npk", mode="r") as store:
+        assert store.get_shape("x") == (ROWS, COLUMNS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_text(tmp_path):
+    """80 MB of text, which would show in less: growth stays under 40 MB."""
+    save(tmp_path / "large.npk", x=np.random.default_rng(1).random((400_000, 8)))
+    save(tmp_path / "small.npk", x=np.zeros((10, 8)))
+    out = growth("to_csv", tmp_path / "large.npk", tmp_path / "x.csv", tmp_path / "small.npk")
+    assert (tmp_path / "x.csv").stat().st_size > 79 * MB
+    into = growth("from_csv", tmp_path / "x.csv", tmp_path / "back.npk", tmp_path / "warm-x.csv")
+    assert max(*out, *into) < 40 * MB
