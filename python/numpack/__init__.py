@@ -14,6 +14,7 @@ from collections.abc import Mapping as _Mapping
 from typing import Dict as _Dict
 
 from numpack._numpack import LazyArray, NumPack, __version__
+from numpack._package import get_package_info, pack, unpack
 from numpack.batch import BatchModeContext, WritableBatchMode
 from numpack.exceptions import (
     ArrayNotFoundError,
@@ -36,6 +37,9 @@ __all__ = [
     "__version__",
     "force_cleanup_windows_handles",
     "get_backend_info",
+    "get_package_info",
+    "pack",
+    "unpack",
 ]
 
 _Mapping.register(NumPack)

@@ -12,6 +12,7 @@ mod mapping;
 mod memory;
 mod operators;
 mod pack;
+mod package;
 mod search;
 mod stream;
 mod vector;
@@ -27,6 +28,8 @@ mod _numpack {
     use crate::lazy::LazyArray;
     #[pymodule_export]
     use crate::pack::NumPack;
+    #[pymodule_export]
+    use crate::package::{_pack, _package_info, _unpack, main};
     #[pymodule_export]
     use crate::stream::StreamLoader;
     #[pymodule_export]

@@ -28,6 +28,7 @@ pub mod core;
 mod deleted;
 mod log;
 mod options;
+pub mod package;
 mod parallel;
 pub mod prelude;
 mod process;

@@ -36,6 +36,21 @@ pub(crate) fn map<T, R>(items: Vec<T>, work: impl Fn(T) -> R) -> Vec<R> {
     items.into_iter().map(work).collect()
 }
 
+/// Runs both, at the same time where there are threads.
+#[cfg(feature = "rayon")]
+pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    match &POOL.get().1 {
+        Some(pool) => pool.join(a, b),
+        None => (a(), b()),
+    }
+}
+
+/// Without the `rayon` feature one after the other.
+#[cfg(not(feature = "rayon"))]
+pub(crate) fn join<A, B>(a: impl FnOnce() -> A, b: impl FnOnce() -> B) -> (A, B) {
+    (a(), b())
+}
+
 #[cfg(feature = "rayon")]
 static POOL: crate::process::PerProcess<Option<rayon::ThreadPool>> = crate::process::PerProcess::new(|| {
     // Without threads (a limit of the system) the work is done by the caller.

@@ -10,39 +10,39 @@ pub(crate) type Malformed = &'static str;
 /// Appends fields to a buffer.
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
-    pub(super) bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Encoder {
-    pub(super) fn u8(&mut self, value: u8) {
+    pub(crate) fn u8(&mut self, value: u8) {
         self.bytes.push(value);
     }
 
-    pub(super) fn u16(&mut self, value: u16) {
+    pub(crate) fn u16(&mut self, value: u16) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(super) fn u32(&mut self, value: u32) {
+    pub(crate) fn u32(&mut self, value: u32) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(super) fn u64(&mut self, value: u64) {
+    pub(crate) fn u64(&mut self, value: u64) {
         self.bytes.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(super) fn checksum(&mut self, value: Option<u32>) {
+    pub(crate) fn checksum(&mut self, value: Option<u32>) {
         self.u8(u8::from(value.is_some()));
         self.u32(value.unwrap_or(0));
     }
 
     /// Length, then bytes.
-    pub(super) fn text(&mut self, text: &str) {
+    pub(crate) fn text(&mut self, text: &str) {
         self.varint(text.len() as u64);
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// LEB128: seven bits a byte, low bits first.
-    pub(super) fn varint(&mut self, mut value: u64) {
+    pub(crate) fn varint(&mut self, mut value: u64) {
         while value >= 0x80 {
             self.u8(value as u8 | 0x80);
             value >>= 7;
@@ -51,7 +51,7 @@ impl Encoder {
     }
 
     /// Their number, then per run the distance from the end of the one before (zigzag) and the length.
-    pub(super) fn runs(&mut self, runs: &[Run]) {
+    pub(crate) fn runs(&mut self, runs: &[Run]) {
         self.varint(runs.len() as u64);
         let mut end = 0_u64;
         for run in runs {
@@ -70,15 +70,15 @@ pub(crate) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Decoder { rest: bytes }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
-    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
+    pub(crate) fn take(&mut self, len: usize) -> Result<&'a [u8], Malformed> {
         let (head, rest) = self.rest.split_at_checked(len).ok_or("a field ends behind its record")?;
         self.rest = rest;
         Ok(head)
@@ -90,34 +90,34 @@ impl<'a> Decoder<'a> {
         Ok(bytes)
     }
 
-    pub(super) fn u8(&mut self) -> Result<u8, Malformed> {
+    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
         Ok(self.array::<1>()?[0])
     }
 
-    pub(super) fn u16(&mut self) -> Result<u16, Malformed> {
+    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
         Ok(u32::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn checksum(&mut self) -> Result<Option<u32>, Malformed> {
+    pub(crate) fn checksum(&mut self) -> Result<Option<u32>, Malformed> {
         let known = self.u8()?;
         let value = self.u32()?;
         Ok((known == 1).then_some(value))
     }
 
-    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+    pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         let len = usize::try_from(self.varint()?).map_err(|_| "a text ends behind its record")?;
         std::str::from_utf8(self.take(len)?).map_err(|_| "a name is not UTF-8")
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, Malformed> {
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
         let mut value = 0_u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -130,14 +130,14 @@ impl<'a> Decoder<'a> {
     }
 
     /// A number of items of at least one byte each.
-    pub(super) fn count(&mut self) -> Result<usize, Malformed> {
+    pub(crate) fn count(&mut self) -> Result<usize, Malformed> {
         usize::try_from(self.varint()?)
             .ok()
             .filter(|&count| count <= self.rest.len())
             .ok_or("a list is longer than its record")
     }
 
-    pub(super) fn runs(&mut self) -> Result<Vec<Run>, Malformed> {
+    pub(crate) fn runs(&mut self) -> Result<Vec<Run>, Malformed> {
         let count = self.count()?;
         let mut runs = Vec::with_capacity(count);
         let mut end = 0_u64;

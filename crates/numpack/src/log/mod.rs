@@ -2,7 +2,7 @@
 //!
 //! Byte tables are in `docs/format.md`. Nothing here touches data files or the catalog.
 
-mod codec;
+pub(crate) mod codec;
 pub(crate) mod op;
 pub(crate) mod reader;
 pub(crate) mod record;

@@ -235,9 +235,9 @@ pub(crate) fn read_exact(file: &dyn StorageFile, buf: &mut [u8], offset: u64) ->
 
 /// Initialised bytes as bytes that may be written but need not be initialised.
 #[expect(unsafe_code, reason = "std has no safe cast from initialised to possibly uninitialised bytes")]
-fn as_uninit(buf: &mut [u8]) -> &mut [MaybeUninit<u8>] {
-    // SAFETY: same layout; `StorageFile::read_at` only ever writes initialised bytes into its buffer, and a
-    // safe implementation cannot de-initialise them because `MaybeUninit<u8>` values come from initialised
-    // bytes wherever this crate implements the trait.
+pub(crate) fn as_uninit(buf: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    // SAFETY: same layout; `StorageFile::read_at` and `Mapping::read` only ever write initialised bytes into
+    // their buffer, and a safe implementation cannot de-initialise them because `MaybeUninit<u8>` values come
+    // from initialised bytes wherever this crate implements the trait.
     unsafe { &mut *(std::ptr::from_mut(buf) as *mut [MaybeUninit<u8>]) }
 }

@@ -14,8 +14,10 @@ mod read;
 mod recover;
 mod rename;
 mod replace;
+mod replace_all;
 mod save;
 mod search;
+mod snapshot;
 mod sound;
 mod sync;
 mod typed;
@@ -33,12 +35,14 @@ pub use writable::WritableView;
 /// Longest array name in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
 
-/// What views and streams need of the store's inside.
+/// What views, streams and packages need of the store's inside.
 pub(crate) mod internal {
     pub(crate) use super::core::Core;
     pub(crate) use super::fill::Filled;
     pub(crate) use super::open::own_core;
     pub(crate) use super::raw::Elements;
     pub(crate) use super::read::{Target, require_rows};
+    pub(crate) use super::replace_all::NewArray;
+    pub(crate) use super::snapshot::{Snapshot, SnapshotArray};
     pub(crate) use super::typed::{check_dtype_of, into_array};
 }

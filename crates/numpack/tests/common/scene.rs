@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use numpack::package::{self, PackOptions, UnpackOptions};
 use numpack::prelude::*;
 use numpack::{RawArray, RawRows};
 use tempfile::TempDir;
@@ -120,8 +122,22 @@ fn replace_several(store: &ParallelIO) -> NpkResult<()> {
     ])
 }
 
+fn unpack_over(store: &ParallelIO) -> NpkResult<()> {
+    static PACKAGE: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
+        let dir = temp_dir();
+        let store = ParallelIO::new(dir.path().join("new.npk")).unwrap();
+        store.save_slice("a", &values(6000, 120), &[30, 4]).unwrap();
+        store.save_slice("new", &values(7000, 80), &[20, 4]).unwrap();
+        store.drop_arrays("new", Some(&[3, 7, -1])).unwrap();
+        let options = PackOptions::new().keep_deleted(true);
+        let file = package::pack(store.path(), None, options, package::quiet).unwrap();
+        (dir, file)
+    });
+    package::unpack_into(&PACKAGE.1, store, UnpackOptions::new(), package::quiet)
+}
+
 /// Every kind of mutating call.
-pub(crate) const SCENES: [Scene; 18] = [
+pub(crate) const SCENES: [Scene; 19] = [
     scene("save new", small, |s| s.save_slice("new", &values(5000, 60), &[15, 4])),
     scene("save over", small, |s| s.save_slice("a", &values(5000, 60), &[15, 4])),
     scene("save over replaced", small, |s| s.save_slice("b", &values(5000, 80), &[20, 4])),
@@ -142,6 +158,7 @@ pub(crate) const SCENES: [Scene; 18] = [
     scene("compact", small, |s| s.compact_array("c")),
     scene("clone", small, |s| s.clone_array("c", "copy")),
     scene("reset", small, ParallelIO::reset),
+    scene("unpack", small, unpack_over),
     scene("sync", small, ParallelIO::sync_metadata),
     scene("checkpoint", before_checkpoint, long_save),
 ];

@@ -1,0 +1,65 @@
+//! `pack` and `unpack`.
+
+use numpack::NpkResult;
+use numpack::package::{self, PackOptions, Progress, UnpackOptions};
+use serde_json::json;
+
+use crate::Outcome;
+use crate::args::{Pack, Unpack};
+use crate::output::{Output, bytes, clean};
+use crate::progress::Work;
+
+/// Packs a store.
+///
+/// # Errors
+/// Those of [`package::pack`] and of printing.
+pub(crate) fn pack(args: &Pack, output: &mut Output) -> NpkResult<Outcome> {
+    let mut options = PackOptions::new().keep_deleted(args.keep_deleted).overwrite(args.overwrite);
+    if args.no_compression {
+        options = options.compression(None);
+    } else if let Some(level) = args.level {
+        options = options.compression(Some(level));
+    }
+    let work = Work::new("packing", !args.json)?;
+    let step = |now: Progress| work.at(now.done, now.total);
+    let path = package::pack(&args.store, args.package.as_deref(), options, step)?;
+    drop(work);
+    let info = package::info(&path)?;
+    if args.json {
+        output.json(&json!({
+            "package": path.display().to_string(),
+            "arrays": info.arrays.len(),
+            "bytes": info.original_bytes(),
+            "file_bytes": info.file_bytes,
+        }))?;
+    } else {
+        let (from, to) = (bytes(info.original_bytes()), bytes(info.file_bytes));
+        let path = clean(&path.display().to_string());
+        output.line(&format!("{path}: {} arrays, {from} in {to}", info.arrays.len()))?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// Unpacks a package.
+///
+/// # Errors
+/// Those of [`package::unpack`] and of printing.
+pub(crate) fn unpack(args: &Unpack, output: &mut Output) -> NpkResult<Outcome> {
+    let options = UnpackOptions::new().overwrite(args.overwrite).verify(!args.no_verify);
+    let work = Work::new("unpacking", !args.json)?;
+    let step = |now: Progress| work.at(now.done, now.total);
+    let path = package::unpack(&args.package, args.store.as_deref(), options, step)?;
+    drop(work);
+    let info = package::info(&args.package)?;
+    if args.json {
+        output.json(&json!({
+            "store": path.display().to_string(),
+            "arrays": info.arrays.len(),
+            "bytes": info.original_bytes(),
+        }))?;
+    } else {
+        let path = clean(&path.display().to_string());
+        output.line(&format!("{path}: {} arrays, {}", info.arrays.len(), bytes(info.original_bytes())))?;
+    }
+    Ok(Outcome::Fine)
+}

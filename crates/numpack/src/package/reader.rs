@@ -1,0 +1,271 @@
+//! Unpacking: every block is checked before a byte of it is used, the store appears whole or not at all.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::codec::{Kits, item_bytes};
+use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
+use super::options::UnpackOptions;
+use super::partial::Partial;
+use super::{PackageInfo, PackedArray, Progress, beside, exists, refused, report};
+use crate::core::checksum::{combine, crc32c};
+use crate::core::error::{NpkError, NpkResult};
+use crate::options::{Durability, Mode, OpenOptions};
+use crate::parallel;
+use crate::storage::{FileName, StorageFile};
+use crate::store::ParallelIO;
+use crate::store::internal::NewArray;
+
+/// Blocks that each thread gets at once.
+const BLOCKS_A_THREAD: usize = 16;
+
+/// Describes a package. Reads only its end, however large it is; blocks are not checked.
+///
+/// # Errors
+/// `InvalidArgument` when the file is no package; `Corrupted`, `UnsupportedVersion`, `Io`.
+pub fn info(source: impl AsRef<Path>) -> NpkResult<PackageInfo> {
+    let source = source.as_ref();
+    let file = open_package(source)?;
+    let file_bytes = file.metadata().map_err(|e| NpkError::io(source, e))?.len();
+    let arrays = format::read_index(&file, source)?.into_iter().map(describe).collect();
+    Ok(PackageInfo { version: format::VERSION, arrays, file_bytes })
+}
+
+fn describe(entry: Entry) -> PackedArray {
+    let (original_bytes, packed_bytes) = (entry.bytes(), entry.packed_bytes());
+    let compressed = entry.blocks.iter().any(|block| block.codec != Codec::Stored);
+    let deleted_rows = entry.deleted.iter().map(|run| run.len).sum();
+    let Entry { name, dtype, mut shape, .. } = entry;
+    if let Some(rows) = shape.first_mut() {
+        *rows = rows.saturating_sub(deleted_rows);
+    }
+    PackedArray { name, dtype, shape, deleted_rows, original_bytes, packed_bytes, compressed }
+}
+
+/// Unpacks the package at `source` into a store and returns its path. Without a target it is the folder beside
+/// the package whose name ends in `.npk`; missing folders are made.
+///
+/// `progress` is called from this thread, and must not write to the store.
+///
+/// A new store gets its name when it is whole. Over a store that is there (`overwrite`) one commit replaces
+/// all its arrays; until then it is what it was, also when the process dies. A call that fails leaves nothing.
+///
+/// # Errors
+/// `InvalidArgument` when `source` is no package or the target is something other than a store; `Corrupted`
+/// when a byte of the package is not what was packed, or when it says something that cannot be;
+/// `UnsupportedVersion`; `Io` of kind `AlreadyExists` when there is a target and `overwrite` is off, of kind
+/// `Interrupted` when `progress` breaks; `Locked`.
+pub fn unpack(
+    source: impl AsRef<Path>,
+    target: Option<&Path>,
+    options: UnpackOptions,
+    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> NpkResult<PathBuf> {
+    let source = source.as_ref();
+    let target = target.map_or_else(|| beside(source, "npkg", "npk"), |target| Ok(target.to_owned()))?;
+    let package = Package::open(source, options.verify)?;
+    let open = OpenOptions::new().durability(options.durability);
+    if find_target(&target, options.overwrite)? {
+        let store = open.mode(Mode::ReadWrite).open(&target)?;
+        package.unpack_into(&store, &mut progress)?;
+        return store.close().map(|()| target);
+    }
+    let partial = Partial::folder(&target)?;
+    let store = open.open(partial.path())?;
+    package.unpack_into(&store, &mut progress)?;
+    let durable = options.durability == Durability::Power;
+    if durable {
+        store.sync_metadata()?;
+    }
+    store.close()?;
+    partial.publish(false, durable)?;
+    Ok(target)
+}
+
+/// Unpacks the package at `source` over an open store: as [`unpack`] with `overwrite`, with the durability and
+/// the lock timeout that the store was opened with.
+///
+/// # Errors
+/// As for [`unpack`]; `ReadOnly`, `Poisoned`.
+pub fn unpack_into(
+    source: impl AsRef<Path>,
+    store: &ParallelIO,
+    options: UnpackOptions,
+    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> NpkResult<()> {
+    Package::open(source.as_ref(), options.verify)?.unpack_into(store, &mut progress)
+}
+
+fn open_package(path: &Path) -> NpkResult<File> {
+    let io = |e| NpkError::io(path, e);
+    // A pipe would wait for a writer and cannot be read from its end.
+    if !path.metadata().map_err(io)?.is_file() {
+        return Err(refused("source", path, "it is not a file"));
+    }
+    File::open(path).map_err(io)
+}
+
+/// Whether there is a store to unpack over.
+fn find_target(target: &Path, overwrite: bool) -> NpkResult<bool> {
+    if target.symlink_metadata().is_err() {
+        return Ok(false);
+    }
+    if !overwrite {
+        return Err(exists(target));
+    }
+    let mut entries = target.read_dir().map_err(|_| refused("target", target, "it is no NumPack store"))?;
+    if entries.next().is_none() {
+        return Ok(false);
+    }
+    if !target.join(FileName::Log.to_string()).exists() {
+        return Err(refused("target", target, "the folder holds other files and no NumPack store"));
+    }
+    Ok(true)
+}
+
+/// Where the first block of each array begins.
+fn offsets(entries: &[Entry]) -> Vec<u64> {
+    let mut at = HEADER;
+    let begin = |entry: &Entry| {
+        at += entry.packed_bytes();
+        at - entry.packed_bytes()
+    };
+    entries.iter().map(begin).collect()
+}
+
+struct Package<'a> {
+    file: File,
+    path: &'a Path,
+    entries: Vec<Entry>,
+    offsets: Vec<u64>,
+    verify: bool,
+}
+
+/// One block to be unpacked.
+struct Job<'a> {
+    block: Block,
+    /// Where it is in the package, and in the array.
+    from: u64,
+    to: u64,
+    len: usize,
+    item: usize,
+    file: &'a dyn StorageFile,
+    /// Place of the array in its group.
+    place: usize,
+}
+
+impl<'a> Package<'a> {
+    fn open(path: &'a Path, verify: bool) -> NpkResult<Package<'a>> {
+        let file = open_package(path)?;
+        let entries = format::read_index(&file, path)?;
+        format::check_header(&file, path)?;
+        Ok(Package { file, path, offsets: offsets(&entries), entries, verify })
+    }
+
+    fn unpack_into(
+        &self,
+        store: &ParallelIO,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> NpkResult<()> {
+        let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();
+        let mut now = Progress { done: 0, total: self.entries.iter().map(Entry::bytes).sum() };
+        let kits = Kits::default();
+        let filled = store.replace_all(&arrays, &mut |first, files| {
+            if first == 0 {
+                // A full disk was given room, and the call begins again.
+                now.done = 0;
+            }
+            self.fill(first, files, (&kits, store.path()), |bytes| {
+                now.done += bytes;
+                report(progress, self.path, now)
+            })
+        });
+        // What the index says of an array is wrong, not what the caller gave.
+        filled.map_err(|error| match error {
+            NpkError::InvalidShape { reason, .. } => NpkError::corrupted(self.path, HEADER, reason),
+            other => other,
+        })
+    }
+
+    /// Writes the arrays from `first` on into their files and returns the checksums of what was written.
+    fn fill(
+        &self,
+        first: usize,
+        files: &[Arc<dyn StorageFile>],
+        (kits, target): (&Kits, &Path),
+        mut done: impl FnMut(u64) -> NpkResult<()>,
+    ) -> NpkResult<Vec<u32>> {
+        let mut sums = vec![0; files.len()];
+        let mut jobs = self.jobs(first, files);
+        loop {
+            let batch: Vec<Job<'_>> = jobs.by_ref().take(parallel::threads() * BLOCKS_A_THREAD).collect();
+            if batch.is_empty() {
+                break;
+            }
+            let mut bytes = 0;
+            for block in parallel::map(batch, |job| self.unpack_block(&job, kits, target)) {
+                let (place, len, crc) = block?;
+                sums[place] = combine(sums[place], crc, len as u64);
+                bytes += len as u64;
+            }
+            done(bytes)?;
+        }
+        let mut entries = self.entries[first..].iter().zip(&sums);
+        let wrong = entries.position(|(entry, sum)| entry.checksum != *sum);
+        if let Some(place) = wrong.filter(|_| self.verify) {
+            let reason =
+                format!("the checksum of array {:?} does not match", self.entries[first + place].name);
+            return Err(NpkError::corrupted(self.path, self.offsets[first + place], reason));
+        }
+        Ok(sums)
+    }
+
+    fn jobs<'f>(&'f self, first: usize, files: &'f [Arc<dyn StorageFile>]) -> impl Iterator<Item = Job<'f>> {
+        files.iter().enumerate().flat_map(move |(place, file)| {
+            let entry = &self.entries[first + place];
+            let mut from = self.offsets[first + place];
+            entry.blocks.iter().enumerate().map(move |(index, &block)| {
+                from += u64::from(block.len);
+                Job {
+                    block,
+                    from: from - u64::from(block.len),
+                    to: index as u64 * BLOCK,
+                    len: block_bytes(entry.bytes(), index),
+                    item: item_bytes(entry.dtype),
+                    file: &**file,
+                    place,
+                }
+            })
+        })
+    }
+
+    /// Writes the contents of a block and returns their place, length and checksum.
+    fn unpack_block(&self, job: &Job<'_>, kits: &Kits, target: &Path) -> NpkResult<(usize, usize, u32)> {
+        let io = |e| NpkError::io(self.path, e);
+        let damaged = |reason: &str| NpkError::corrupted(self.path, job.from, reason);
+        kits.with(|kit| {
+            kit.packed.resize(job.block.len as usize, 0);
+            self.file.read_exact_at(&mut kit.packed, job.from).map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => damaged("the package ends in a block"),
+                _ => io(error),
+            })?;
+            if crc32c(0, &kit.packed) != job.block.crc {
+                return Err(damaged("the checksum of a block does not match"));
+            }
+            if !kit.unpack(job.block.codec, job.len, job.item).map_err(io)? {
+                return Err(damaged("a block does not hold the bytes that its array needs"));
+            }
+            let raw = &kit.raw[..job.len];
+            job.file.write_at(&[raw], job.to).map_err(|e| NpkError::io(target, e))?;
+            Ok((job.place, job.len, crc32c(0, raw)))
+        })
+    }
+}
+
+fn new_array(entry: &Entry) -> NewArray {
+    let Entry { name, dtype, shape, deleted, .. } = entry.clone();
+    NewArray { name, dtype, shape, deleted }
+}
