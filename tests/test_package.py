@@ -14,7 +14,22 @@ import pytest
 import numpack
 from numpack import NumPack, get_package_info, pack, unpack
 
-DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128".split()
+DTYPES = [
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+]
 
 
 @pytest.fixture
@@ -139,7 +154,10 @@ def test_progress(store, capsys):
         raise KeyboardInterrupt
 
     before = sorted(os.listdir())
-    for call in (lambda: pack("data.npk", "x.npkg", progress=stop), lambda: unpack(package, "x.npk", progress=stop)):
+    for call in (
+        lambda: pack("data.npk", "x.npkg", progress=stop),
+        lambda: unpack(package, "x.npk", progress=stop),
+    ):
         with pytest.raises(KeyboardInterrupt):
             call()
     assert sorted(os.listdir()) == before
@@ -167,7 +185,9 @@ def test_the_program(store):
 
 
 def test_statistics_agree_with_numpy(store):
-    stats = json.loads(program("stats", "data.npk", "embeddings", "--json", "--bins", "7").stdout)["arrays"][0]
+    stats = json.loads(program("stats", "data.npk", "embeddings", "--json", "--bins", "7").stdout)["arrays"][
+        0
+    ]
     array = store["embeddings"]
     assert stats["count"] == array.size and stats["nan"] == 0
     assert np.float32(stats["min"]) == array.min() and np.float32(stats["max"]) == array.max()
@@ -179,7 +199,10 @@ def test_statistics_agree_with_numpy(store):
 def test_the_program_on_a_terminal(store):
     leader, follower = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "numpack", "info", "data.npk"], stdout=follower, stderr=follower, stdin=follower
+        [sys.executable, "-m", "numpack", "info", "data.npk"],
+        stdout=follower,
+        stderr=follower,
+        stdin=follower,
     ) as process:
         os.close(follower)
         text = b""

@@ -1,6 +1,6 @@
 """Types of the compiled module. What each call does is said in its docstring: `help(NumPack.append)`."""
 
-from collections.abc import ItemsView, Iterator, KeysView, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Sequence, ValuesView
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal, SupportsIndex, TypeAlias, final, overload
@@ -231,3 +231,23 @@ class VectorEngine:
         k: int,
         is_similarity: bool | None = None,
     ) -> _Hits: ...
+
+_Report: TypeAlias = Callable[[int, int], Any]
+
+def _pack(
+    source: str | PathLike[str],
+    target: str | PathLike[str] | None,
+    compression: bool | int,
+    keep_deleted: bool,
+    overwrite: bool,
+    report: _Report | None,
+) -> Path: ...
+def _unpack(
+    source: str | PathLike[str],
+    target: str | PathLike[str] | None,
+    overwrite: bool,
+    verify: bool,
+    report: _Report | None,
+) -> Path: ...
+def _package_info(source: str | PathLike[str]) -> dict[str, Any]: ...
+def main(arguments: Sequence[str | PathLike[str]]) -> int: ...
