@@ -1,5 +1,6 @@
 //! The live rows of every chunk, summed so that finding a chunk and changing one are both `O(log n)`.
 
+use std::array;
 use std::hint::select_unpredictable;
 
 use super::first_row;
@@ -12,7 +13,15 @@ use super::first_row;
 pub(super) struct LiveCounts {
     /// Node `i` at index `i - 1`.
     pub(super) nodes: Vec<u64>,
+    /// The live rows before each chunk of the tree and before its end; empty in trees above `FLAT_CHUNKS`.
+    starts: Vec<u64>,
 }
+
+/// Chunks up to which their starts are kept: a deletion moves all that come behind it.
+const FLAT_CHUNKS: usize = 1024;
+/// With at most this many chunks' worth of deletions no row lies further than this many chunks behind the one
+/// that its logical number falls into, and looking is faster than descending the tree.
+const STEPS: usize = 2;
 
 impl LiveCounts {
     /// The live rows in all chunks of the tree.
@@ -28,6 +37,12 @@ impl LiveCounts {
             let size = (old * 2).max(1);
             self.nodes.extend((old + 1..=size).map(|node| first_row(span(node))));
             self.nodes[size - 1] = total + first_row(size - old);
+            if size > FLAT_CHUNKS {
+                self.starts = Vec::new();
+            } else {
+                let new = (self.starts.len()..=size).map(|chunk| total + first_row(chunk - old));
+                self.starts.extend(new);
+            }
         }
     }
 
@@ -37,6 +52,9 @@ impl LiveCounts {
         while node <= self.nodes.len() {
             self.nodes[node - 1] -= deleted;
             node += span(node);
+        }
+        for start in self.starts.iter_mut().skip(chunk + 1) {
+            *start -= deleted;
         }
     }
 
@@ -56,6 +74,10 @@ impl LiveCounts {
     /// meaningless if there are no live rows.
     #[inline(always)]
     pub(super) fn select<const N: usize>(&self, rows: [u64; N]) -> ([usize; N], [usize; N]) {
+        let (total, all) = (self.total(), first_row(self.nodes.len()));
+        if total > 0 && !self.starts.is_empty() && all - total <= first_row(STEPS) {
+            return self.look(rows);
+        }
         let mut chunks = [0; N];
         let mut ranks = rows;
         let mut step = self.nodes.len() / 2;
@@ -70,6 +92,19 @@ impl LiveCounts {
             step /= 2;
         }
         (chunks, ranks.map(|rank| rank as usize))
+    }
+
+    /// As `select`, for few deletions.
+    #[inline(always)]
+    fn look<const N: usize>(&self, rows: [u64; N]) -> ([usize; N], [usize; N]) {
+        let chunks = rows.map(|row| {
+            let mut chunk = (row / first_row(1)) as usize;
+            for _ in 0..STEPS {
+                chunk += usize::from(self.starts[chunk + 1] <= row);
+            }
+            chunk
+        });
+        (chunks, array::from_fn(|lane| (rows[lane] - self.starts[chunks[lane]]) as usize))
     }
 }
 
