@@ -9,7 +9,10 @@ import pytest
 
 from numpack import NumPack
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="counts in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="counts in /proc"),
+]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # Bytes that caches and holes between objects may take.

@@ -123,6 +123,7 @@ def test_every_alias_is_its_metric():
             assert engine.compute_metric(a, b, name) == engine.compute_metric(a, b, metric)
 
 
+@pytest.mark.slow
 def test_accuracy_against_scipy_and_scikit_learn():
     from scipy.spatial import distance
     from scipy.special import rel_entr
@@ -329,6 +330,8 @@ def _search_in_child(path, expected, queue):
         queue.put(npk.search("v", expected["query"], 5, "dot")[0].tolist() == expected["indices"])
 
 
+# CPython 3.12 and later warn of a fork beside threads, which is what is tried here.
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_search_works_in_children(method, stored):
     npk, live, path = stored

@@ -10,6 +10,8 @@ from io_memory import CHUNK, MB, growth
 from numpack import NumPack
 from numpack.io import to_npy
 
+pytestmark = pytest.mark.slow
+
 ROWS, COLUMNS = 1_500_000, 50
 
 
