@@ -32,7 +32,7 @@ test: test-rust test-python ## run every test, of the engine and of the Python p
 test-rust: need-build ## test the engine: unit, integration, doc tests, single-threaded build, seed programs
 	cargo test --workspace --locked
 	cargo test -p numpack --no-default-features --locked
-	cargo test $(SEED_PROGRAMS) --test programs --locked --target-dir target/seed-programs
+	cargo test $(SEED_PROGRAMS) --test programs --locked --target-dir target
 
 test-python: $(PACKAGE) ## test the Python package and hold the stubs to the compiled classes
 	$(IN_VENV)/python -m mypy.stubtest --mypy-config-file pyproject.toml \
