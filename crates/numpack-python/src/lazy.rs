@@ -5,7 +5,6 @@
 //! deleted rows everything is gathered by the engine; `python/numpack/_indexing.py` splits the key.
 #![expect(unsafe_code, reason = "arrays over mapped memory, whose owner they keep")]
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use numpack::{ArrayView, ParallelIO, PrivateCopy};
@@ -30,7 +29,6 @@ use crate::verbs::allocate;
 #[pyclass(module = "numpack", frozen, weakref)]
 pub(crate) struct LazyArray {
     inner: RwLock<Option<Inner>>,
-    path: PathBuf,
 }
 
 struct Inner {
@@ -69,7 +67,7 @@ impl LazyArray {
             }
             None => None,
         };
-        Ok(LazyArray { inner: RwLock::new(Some(Inner { view, mapped })), path: store.path().to_owned() })
+        Ok(LazyArray { inner: RwLock::new(Some(Inner { view, mapped })) })
     }
 
     /// The parts of an array that is not closed.
@@ -442,7 +440,8 @@ impl LazyArray {
     /// Pickles by reference: the copy is the array of this name when it is made.
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         let restore = py.import(intern!(py, "numpack._pickle"))?.getattr(intern!(py, "restore_array"))?;
-        let args = (self.path.as_os_str(), self.name(py)?).into_pyobject(py)?;
+        let view = self.parts(py)?.view;
+        let args = (view.store_path().into_os_string(), view.name()).into_pyobject(py)?;
         Ok((restore, args.into_any()))
     }
 }

@@ -6,6 +6,7 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -20,13 +21,24 @@ use crate::store::Source;
 use crate::store::internal::{self, Core, Elements, Filled, Target, own_core};
 
 /// A lazy, memory-mapped view of one array as of one commit.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ArrayView {
     /// A forked child puts its own here.
-    core: Arc<ArcSwap<Core>>,
+    core: ArcSwap<Core>,
     source: Source,
     mapping: Arc<Mapping>,
     shape: Vec<u64>,
+}
+
+impl Clone for ArrayView {
+    fn clone(&self) -> Self {
+        ArrayView {
+            core: ArcSwap::new(self.core.load_full()),
+            source: self.source.clone(),
+            mapping: Arc::clone(&self.mapping),
+            shape: self.shape.clone(),
+        }
+    }
 }
 
 impl ArrayView {
@@ -34,12 +46,17 @@ impl ArrayView {
         let source = core.view_source(name)?;
         let mapping = source.file.mapping(source.array.bytes())?;
         let shape = source.array.logical_shape();
-        Ok(ArrayView { core: Arc::new(ArcSwap::new(core)), source, mapping, shape })
+        Ok(ArrayView { core: ArcSwap::new(core), source, mapping, shape })
     }
 
     /// Name of the array when the view was made.
     pub fn name(&self) -> &str {
         &self.source.array.name
+    }
+
+    /// Folder of the store.
+    pub fn store_path(&self) -> PathBuf {
+        self.core.load().path()
     }
 
     fn core(&self) -> NpkResult<Arc<Core>> {

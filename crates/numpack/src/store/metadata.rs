@@ -45,7 +45,7 @@ impl ArrayMetadata {
 
 impl Core {
     /// The store's folder.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 }
