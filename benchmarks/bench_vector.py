@@ -93,7 +93,9 @@ def recall(indices, queries, rows, metric, checked=5):
 def numpy_search(query, rows, metric):
     """The usual way: a product and argpartition."""
     scores = rows @ query
-    if metric == "l2":
+    if metric == "cosine":
+        scores = scores / np.linalg.norm(rows, axis=1)
+    elif metric == "l2":
         scores = 2 * scores - np.einsum("ij,ij->i", rows, rows)
     return np.argpartition(-scores, K)[:K]
 
