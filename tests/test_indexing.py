@@ -23,9 +23,8 @@ def filled(shape, dtype):
 
 @functools.lru_cache(maxsize=None)
 def arrays(shape, dtype, deleted):
-    """A LazyArray, and the ndarray that it stands for."""
-    store = NumPack(tempfile.mkdtemp(prefix="numpack-indexing-"), drop_if_exists=True)
-    with store:
+    """A LazyArray, which outlives its folder, and the ndarray that it stands for."""
+    with tempfile.TemporaryDirectory(prefix="numpack-indexing-") as folder, NumPack(folder) as store:
         array = filled(shape, dtype)
         if deleted:
             extra = filled((3, *shape[1:]), dtype)
