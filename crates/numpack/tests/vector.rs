@@ -442,3 +442,34 @@ fn segments_joined_are_the_whole() {
         assert_eq!(best, whole);
     }
 }
+
+#[test]
+fn sums_of_the_largest_bytes_are_whole_numbers_on_every_level() {
+    fn check<T: NpkElement + Into<i64>>(row: &[T], dims: usize) {
+        let query: Vec<T> = row[..dims].to_vec();
+        let whole = |term: fn(i64, i64) -> i64| -> Vec<f64> {
+            let sum =
+                |row: &[T]| -> i64 { row.iter().zip(&query).map(|(&x, &y)| term(x.into(), y.into())).sum() };
+            row.chunks(dims).map(|row| sum(row) as f64).collect()
+        };
+        let (rows, asked) = (Vectors::from_slice(row, dims).unwrap(), Vectors::one(&query));
+        for level in SimdLevel::ALL {
+            let engine = VectorEngine::new().with_level(level);
+            let scores = |metric| engine.batch_compute(&asked, &rows, metric).unwrap();
+            assert_eq!(scores(Metric::Dot), whole(|x, y| x * y), "{level}, {dims} elements");
+            assert_eq!(
+                scores(Metric::L2Squared),
+                whole(|x, y| (x - y) * (x - y)),
+                "{level}, {dims} elements"
+            );
+        }
+    }
+    for dims in [1, 63, 64, 65, 16_383, 16_384, 16_385, 40_000] {
+        for count in [1, 15, 16, 17] {
+            // The query is the first row: all at one limit; the others alternate with rows at the other.
+            let row = |i: usize| if i / dims % 2 == 0 { (i8::MIN, u8::MAX) } else { (i8::MAX, 0) };
+            check(&(0..dims * count).map(|i| row(i).0).collect::<Vec<i8>>(), dims);
+            check(&(0..dims * count).map(|i| row(i).1).collect::<Vec<u8>>(), dims);
+        }
+    }
+}

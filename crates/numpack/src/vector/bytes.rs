@@ -9,7 +9,7 @@ use super::level::SimdLevel;
 use super::metric::Metric;
 
 /// Elements whose terms, at most 255², fit a sum of 32 bits.
-const CHUNK: usize = 1 << 14;
+pub(super) const CHUNK: usize = 1 << 14;
 
 /// The kernel of a metric on rows and queries of one 8-bit type.
 pub(super) fn kernel<T: Copy + Into<i32> + 'static>(

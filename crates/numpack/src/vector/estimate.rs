@@ -328,7 +328,9 @@ impl Worker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::element::NpkElement;
     use crate::vector::exact::Exact;
+    use half::f16;
     use proptest::prelude::*;
 
     const NUMERIC: [Metric; 4] = [Metric::Dot, Metric::Cosine, Metric::L2, Metric::L2Squared];
@@ -351,12 +353,12 @@ mod tests {
     }
 
     /// Checks the range of every pair against the exact score.
-    fn check(level: SimdLevel, metric: Metric, queries: &[f32], rows: &[f32], dims: usize) {
+    fn check<T: NpkElement>(level: SimdLevel, metric: Metric, queries: &[f32], rows: &[T], dims: usize) {
         let table = Vectors::from_slice(rows, dims).unwrap().table();
         let numbers: Vec<u64> = (0..table.rows()).collect();
         let queries = Query::all(&Vectors::from_slice(queries, dims).unwrap());
-        let exact = Exact::new(level, metric, DataType::Float32, DataType::Float32).unwrap();
-        let estimates = Estimates::new(level, metric, &queries, (DataType::Float32, DataType::Float32));
+        let exact = Exact::new(level, metric, DataType::Float32, T::DTYPE).unwrap();
+        let estimates = Estimates::new(level, metric, &queries, (DataType::Float32, T::DTYPE));
         let mut worker = estimates.worker(dims);
         worker.load(&table, &numbers);
         let mut scores = vec![0.0; numbers.len()];
@@ -388,9 +390,11 @@ mod tests {
             (dims, queries, rows) in (1..90_usize, prop_oneof![Just(1_usize), Just(9)])
                 .prop_flat_map(|(dims, count)| (Just(dims), any_rows(count, dims), any_rows(40, dims))),
         ) {
+            let half: Vec<f16> = rows.iter().map(|&x| f16::from_f32(x)).collect();
             for level in SimdLevel::ALL {
                 for metric in NUMERIC {
                     check(level, metric, &queries, &rows, dims);
+                    check(level, metric, &queries, &half, dims);
                 }
             }
         }

@@ -23,7 +23,7 @@ use crate::core::error::NpkResult;
 const LANES: usize = 16;
 
 /// Scores the rows at `rows` (physical numbers behind `base`, `row_bytes` each) into `out`.
-type ScoreRows = unsafe fn(&Query, *const u8, usize, &[u64], &mut [f64]);
+pub(super) type ScoreRows = unsafe fn(&Query, *const u8, usize, &[u64], &mut [f64]);
 
 /// One query, ready for every kernel.
 #[derive(Clone, Debug)]
@@ -109,6 +109,10 @@ pub(super) fn are_small(queries: DataType, rows: DataType) -> bool {
 }
 
 fn small(level: SimdLevel, metric: Metric, rows: DataType) -> ScoreRows {
+    #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+    if level.min(SimdLevel::best()) >= SimdLevel::Avx512 {
+        return super::vnni::kernel(metric, rows);
+    }
     match rows {
         DataType::Int8 => bytes::kernel::<i8>(level, metric),
         _ => bytes::kernel::<u8>(level, metric),

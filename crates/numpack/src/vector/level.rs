@@ -14,7 +14,7 @@ pub enum SimdLevel {
     Serial,
     /// AVX2, FMA, F16C.
     Avx2,
-    /// AVX-512 F, BW, DQ, VL and VPOPCNTDQ.
+    /// AVX-512 F, BW, DQ, VL, VNNI and VPOPCNTDQ: what servers have had since 2021.
     Avx512,
     /// AMX tiles of bfloat16.
     Amx,
@@ -60,6 +60,7 @@ fn detect() -> SimdLevel {
         && is_x86_feature_detected!("avx512bw")
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
+        && is_x86_feature_detected!("avx512vnni")
         && is_x86_feature_detected!("avx512vpopcntdq");
     match () {
         () if !avx2 => SimdLevel::Serial,

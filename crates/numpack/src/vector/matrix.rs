@@ -58,7 +58,12 @@ impl Panels {
 
 impl Matrix {
     pub(super) fn new(level: SimdLevel, rows: DataType) -> Matrix {
-        for_numbers!(rows, T => versions::<T>(level), versions::<f64>(level))
+        let matrix = for_numbers!(rows, T => versions::<T>(level), versions::<f64>(level));
+        #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+        if rows == DataType::Float16 && level.min(SimdLevel::best()) >= SimdLevel::Avx512 {
+            return Matrix { direct: super::float16::estimate, ..matrix };
+        }
+        matrix
     }
 
     /// Copies rows as `f32` and says how long they are; blocks are filled up with zeros.

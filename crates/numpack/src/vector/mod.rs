@@ -20,6 +20,8 @@ mod element;
 mod engine;
 mod estimate;
 mod exact;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+mod float16;
 mod level;
 mod matrix;
 mod metric;
@@ -27,7 +29,11 @@ mod product;
 mod rounded;
 mod scan;
 mod select;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+mod sixteen;
 mod topk;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+mod vnni;
 
 pub(crate) use data::Table;
 pub use data::Vectors;
