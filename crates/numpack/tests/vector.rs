@@ -467,7 +467,7 @@ fn sums_of_the_largest_bytes_are_whole_numbers_on_every_level() {
     for dims in [1, 63, 64, 65, 16_383, 16_384, 16_385, 40_000] {
         for count in [1, 15, 16, 17] {
             // The query is the first row: all at one limit; the others alternate with rows at the other.
-            let row = |i: usize| if i / dims % 2 == 0 { (i8::MIN, u8::MAX) } else { (i8::MAX, 0) };
+            let row = |i: usize| if (i / dims).is_multiple_of(2) { (i8::MIN, u8::MAX) } else { (i8::MAX, 0) };
             check(&(0..dims * count).map(|i| row(i).0).collect::<Vec<i8>>(), dims);
             check(&(0..dims * count).map(|i| row(i).1).collect::<Vec<u8>>(), dims);
         }

@@ -49,8 +49,6 @@ impl fmt::Display for SimdLevel {
 
 #[cfg(target_arch = "x86_64")]
 fn detect() -> SimdLevel {
-    use numkong::cap;
-    use numkong::capabilities::available;
     let avx2 = is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("fma")
         && is_x86_feature_detected!("f16c")
@@ -65,7 +63,7 @@ fn detect() -> SimdLevel {
     match () {
         () if !avx2 => SimdLevel::Serial,
         () if !avx512 => SimdLevel::Avx2,
-        () if available() & cap::SAPPHIREAMX == 0 => SimdLevel::Avx512,
+        () if !super::product::has_amx() => SimdLevel::Avx512,
         () => SimdLevel::Amx,
     }
 }

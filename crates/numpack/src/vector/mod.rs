@@ -25,6 +25,10 @@ mod float16;
 mod level;
 mod matrix;
 mod metric;
+#[cfg(feature = "numkong")]
+mod product;
+#[cfg(not(feature = "numkong"))]
+#[path = "no_product.rs"]
 mod product;
 mod rounded;
 mod scan;

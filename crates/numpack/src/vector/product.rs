@@ -157,6 +157,12 @@ fn find(kind: c_int, viable: u64) -> Option<(Kernel, u64)> {
     kernel.map(|kernel| (kernel, capability))
 }
 
+/// Whether products can be made by AMX.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_amx() -> bool {
+    available() & cap::SAPPHIREAMX != 0
+}
+
 const AMX: u64 = cap::SAPPHIREAMX | cap::GRANITEAMX;
 
 /// Instruction sets that have the product, by numkong's bit.

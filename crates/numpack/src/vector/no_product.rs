@@ -1,0 +1,45 @@
+//! What stands for `product.rs` in a build without numkong: there are no products of bfloat16.
+
+use super::level::SimdLevel;
+
+pub(super) const COLUMN_STEP: usize = 32;
+pub(super) const DEPTH_STEP: usize = 32;
+
+/// Of this there is none.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Product {}
+
+#[derive(Debug)]
+pub(super) struct Packed;
+
+/// Whether products can be made by AMX.
+#[cfg(target_arch = "x86_64")]
+pub(super) fn has_amx() -> bool {
+    false
+}
+
+impl Product {
+    pub(super) fn new(_level: SimdLevel) -> Option<Product> {
+        None
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match *self {}
+    }
+
+    pub(super) fn is_fast(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn prepare_thread(&self) {
+        match *self {}
+    }
+
+    pub(super) fn pack(&self, _b: &[u16], _columns: usize, _depth: usize) -> Packed {
+        match *self {}
+    }
+
+    pub(super) fn multiply(&self, _a: &[u16], _rows: usize, _b: &Packed, _c: &mut [f32]) {
+        match *self {}
+    }
+}
