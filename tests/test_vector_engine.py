@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -323,6 +324,23 @@ def test_capabilities_tell_what_is_used():
     found = VectorEngine().capabilities()
     assert set(found) == {"exact", "product", "threads"}
     assert found["threads"] >= 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "int8"])
+def test_no_level_and_no_number_of_threads_changes_an_answer(dtype):
+    rows, queries = vectors(3000, 70, dtype), vectors(6, 70, dtype)
+    wanted = VectorEngine().multi_query_top_k(queries, rows, "l2", 7)
+    for level in ["serial", "avx2", "avx512", "amx"]:
+        engine = VectorEngine(level=level, threads=3)
+        found = engine.multi_query_top_k(queries, rows, "l2", 7)
+        assert all(np.array_equal(a, b) for a, b in zip(found, wanted))
+    if platform.machine() == "x86_64":
+        assert VectorEngine(level="serial").capabilities()["exact"] == "serial"
+    assert VectorEngine(threads=1).capabilities()["threads"] == 1
+    with pytest.raises(ValueError, match="sse9"):
+        VectorEngine(level="sse9")
+    with pytest.raises(ValueError, match="-1"):
+        VectorEngine(threads=-1)
 
 
 def _search_in_child(path, expected, queue):

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::array::Input;
+use crate::errors::raise;
 use crate::search::{flat, k_of, metric_of, run};
 
 type Arrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
@@ -23,6 +24,9 @@ type Arrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 /// l2: sqrt(sum((a-b)**2)). l2sq: sum((a-b)**2). hamming: number of differing bits (uint8) or elements (bool).
 /// jaccard: 1 - |a and b| / |a or b|, 0 for two empty sets. kl: sum(a*ln(a/b)).
 /// js: sum(a*ln(a/m))/2 + sum(b*ln(b/m))/2 with m = (a+b)/2.
+///
+/// level: the highest instruction set to use, one of "serial", "avx2", "avx512", "amx"; threads: parts that a
+/// search is split into at most. None: what the machine has. The answers are the same.
 #[pyclass(module = "numpack.vector_engine", frozen)]
 pub(crate) struct VectorEngine {
     engine: vector::VectorEngine,
@@ -37,8 +41,19 @@ fn work(queries: &Input<'_>, candidates: &Input<'_>) -> u64 {
 #[pymethods]
 impl VectorEngine {
     #[new]
-    fn new() -> Self {
-        VectorEngine { engine: vector::VectorEngine::new() }
+    #[pyo3(signature = (*, level=None, threads=None))]
+    fn new(level: Option<std::borrow::Cow<'_, str>>, threads: Option<i64>) -> PyResult<Self> {
+        let mut engine = vector::VectorEngine::new();
+        if let Some(level) = level {
+            engine = engine.with_level(level.parse().map_err(raise)?);
+        }
+        if let Some(threads) = threads {
+            let wanted = usize::try_from(threads).ok().filter(|&wanted| wanted > 0);
+            engine = engine.with_threads(wanted.ok_or_else(|| {
+                PyValueError::new_err(format!("threads must be greater than 0, got {threads}"))
+            })?);
+        }
+        Ok(VectorEngine { engine })
     }
 
     /// capabilities(): {"exact": instruction sets of the exact kernels, "product": of the first stage of many

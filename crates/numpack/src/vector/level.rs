@@ -1,7 +1,10 @@
 //! Which instruction sets a search may use, asked of the CPU once.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::OnceLock;
+
+use crate::core::error::{NpkError, NpkResult};
 
 /// Instruction sets, the plainest first; each includes those before it.
 ///
@@ -44,6 +47,20 @@ impl SimdLevel {
 impl fmt::Display for SimdLevel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl FromStr for SimdLevel {
+    type Err = NpkError;
+
+    /// Accepts the names of [`SimdLevel::name`].
+    fn from_str(name: &str) -> NpkResult<SimdLevel> {
+        let known = SimdLevel::ALL.into_iter().find(|level| level.name() == name);
+        known.ok_or_else(|| NpkError::InvalidArgument {
+            argument: "level",
+            value: format!("{name:?}"),
+            reason: "known are serial, avx2, avx512 and amx",
+        })
     }
 }
 
