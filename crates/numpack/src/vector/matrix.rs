@@ -283,6 +283,20 @@ fn add_product<const WIDE: bool>(a: f32, b: f32, sum: f32) -> f32 {
     if WIDE { a.mul_add(b, sum) } else { a * b + sum }
 }
 
+/// Does the same for each row of a block, written out: sums stay in registers only if no loop is left, and
+/// whether the compiler unrolls one of twelve rounds changes with the crates it is built with.
+macro_rules! each_row {
+    ($row:ident < $rows:ident $body:block) => {
+        each_row!($row $rows $body 0 1 2 3 4 5 6 7 8 9 10 11)
+    };
+    ($row:ident $rows:ident $body:block $($number:literal)*) => {$(
+        if $number < $rows {
+            let $row = $number;
+            $body
+        }
+    )*};
+}
+
 /// Products of blocks of `R` rows with `C` queries at a time, which stay in registers.
 ///
 /// # Safety
@@ -304,18 +318,18 @@ unsafe fn blocks<const R: usize, const C: usize, const WIDE: bool>(
             let mut sums = [[0.0_f32; C]; R];
             for (element, values) in panel.as_chunks::<PANEL>().0.iter().enumerate() {
                 let values = &values[column % PANEL..][..C];
-                for (r, sums) in sums.iter_mut().enumerate() {
+                each_row!(r < R {
                     // SAFETY: row and element are inside `a`.
                     let x = unsafe { *a.add((row + r) * dims + element) };
-                    for (sum, &value) in sums.iter_mut().zip(values) {
+                    for (sum, &value) in sums[r].iter_mut().zip(values) {
                         *sum = add_product::<WIDE>(x, value, *sum);
                     }
-                }
+                });
             }
-            for (r, sums) in sums.iter().enumerate() {
+            each_row!(r < R {
                 // SAFETY: row and columns are inside `c`.
-                unsafe { c.add((row + r) * columns + column).cast::<[f32; C]>().write_unaligned(*sums) };
-            }
+                unsafe { c.add((row + r) * columns + column).cast::<[f32; C]>().write_unaligned(sums[r]) };
+            });
         }
     }
 }
