@@ -37,7 +37,7 @@ test-rust: need-build ## test the engine: unit, integration, doc tests, single-t
 test-python: $(PACKAGE) ## test the Python package and hold the stubs to the compiled classes
 	$(IN_VENV)/python -m mypy.stubtest --mypy-config-file pyproject.toml \
 		--allowlist scripts/stubtest_allowlist.txt numpack
-	$(IN_VENV)/python -m pytest
+	NUMPACK_TEST_EVERYTHING=1 $(IN_VENV)/python -m pytest
 
 test-torch: $(PACKAGE) ## test the conversions of PyTorch, in an environment of their own: some gigabytes
 	$(PYTHON) -m venv $(VENV)-torch

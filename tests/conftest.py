@@ -1,5 +1,6 @@
 """What the tests share: stores in temporary folders, programs in their own processes, Hypothesis settings."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,16 @@ settings.register_profile(
     suppress_health_check=list(HealthCheck),
 )
 settings.load_profile("numpack")
+
+# Without these some tests are skipped; `make test` sees to it that none is.
+OPTIONAL = "boto3 h5py moto.server numcodecs obstore pandas pyarrow safetensors scipy sklearn tqdm zarr".split()
+
+
+def pytest_configure():
+    """Fails at once when everything is to be tested and a library is not there."""
+    if os.environ.get("NUMPACK_TEST_EVERYTHING"):
+        for library in OPTIONAL:
+            importlib.import_module(library)
 
 
 @pytest.fixture
