@@ -39,10 +39,16 @@ impl OsFolder {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&path, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&dir)?;
-        let identity = Identity(stat.st_dev, stat.st_ino);
+        let identity = identity_of(&stat);
         let traits = traits_of(&dir)?;
         Ok(OsFolder { path, dir: Arc::new(dir), identity, traits })
     }
+}
+
+/// Device and file number, which have 64 bits or fewer.
+#[cfg_attr(target_os = "linux", expect(clippy::unnecessary_cast, reason = "on macOS a device is an i32"))]
+fn identity_of(stat: &rustix::fs::Stat) -> Identity {
+    Identity(stat.st_dev as u64, stat.st_ino)
 }
 
 #[cfg(target_os = "linux")]
@@ -120,7 +126,12 @@ impl Folder for OsFolder {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name} is not a regular file")));
         }
         let private = (name == FileName::Lock).then(|| Private::new(&file, &self.dir));
-        Ok(Arc::new(OsFile { _private: private, file, dir: Arc::clone(&self.dir) }))
+        Ok(Arc::new(OsFile {
+            _private: private,
+            file,
+            #[cfg(target_os = "linux")]
+            dir: Arc::clone(&self.dir),
+        }))
     }
 
     fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
@@ -152,6 +163,7 @@ struct OsFile {
     /// For the writers' lock, which no child may keep alive. Goes before the descriptors do.
     _private: Option<Private>,
     file: File,
+    #[cfg(target_os = "linux")]
     dir: Arc<OwnedFd>,
 }
 
@@ -162,7 +174,7 @@ impl StorageFile for OsFile {
 
     fn identity(&self) -> io::Result<Identity> {
         let stat = rustix::fs::fstat(&self.file)?;
-        Ok(Identity(stat.st_dev, stat.st_ino))
+        Ok(identity_of(&stat))
     }
 
     fn read_at(&self, mut buf: &mut [MaybeUninit<u8>], mut offset: u64) -> io::Result<()> {

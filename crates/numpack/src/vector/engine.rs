@@ -101,8 +101,8 @@ impl VectorEngine {
             _ if cfg!(not(target_arch = "x86_64")) => std::env::consts::ARCH,
             level => level.name(),
         };
-        let product = (self.level == SimdLevel::Amx).then(|| Product::new(self.level)).flatten();
-        let product = product.filter(Product::is_fast).map_or(exact, |product| product.name());
+        let amx = self.level == SimdLevel::Amx && Product::new().is_some();
+        let product = if amx { "amx" } else { exact };
         Capabilities { exact, product, threads: self.threads() }
     }
 

@@ -120,8 +120,7 @@ impl Stage {
         if queries < GROUP_QUERIES {
             return Stage::Single(Matrix::new(level, rows));
         }
-        let product = (level == SimdLevel::Amx).then(|| Product::new(level)).flatten();
-        match product.filter(Product::is_fast) {
+        match (level == SimdLevel::Amx).then(Product::new).flatten() {
             Some(product) => Stage::Bfloat16 {
                 product,
                 rounder: Rounder::new(level, rows),

@@ -198,18 +198,21 @@ pub(super) unsafe fn load<T: Copy>(row: *const u8, index: usize) -> T {
 #[inline(always)]
 pub(super) unsafe fn prefetch(row: *const u8, bytes: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..bytes.min(PREFETCH_BYTES)).step_by(64) {
+    {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: a prefetch reads nothing; the address is inside the row.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(row.add(line).cast()) };
+        /// How much of a row is asked for.
+        const MOST: usize = 1024;
+        for line in (0..bytes.min(MOST)).step_by(64) {
+            // SAFETY: a prefetch reads nothing; the address is inside the row.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(row.add(line).cast()) };
+        }
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = (row, bytes);
 }
 
-/// Rows asked for ahead of the one that is read, and how much of each.
+/// Rows asked for ahead of the one that is read.
 pub(super) const AHEAD: usize = 8;
-const PREFETCH_BYTES: usize = 1024;
 
 /// Sums of the terms that `step` makes of each pair of elements, in the order that the header defines.
 #[inline(always)]

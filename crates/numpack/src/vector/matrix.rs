@@ -121,6 +121,7 @@ pub(super) fn length_of(squares: f32, is_zero: impl FnOnce() -> bool) -> Length 
     if squares == 0.0 && is_zero() { Length::Zero } else { Length::Unknown }
 }
 
+#[cfg(target_arch = "x86_64")]
 macro_rules! version {
     ($level:ident, $features:literal, $rows:literal, $panel:literal) => {
         mod $level {

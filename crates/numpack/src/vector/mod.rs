@@ -25,9 +25,9 @@ mod float16;
 mod level;
 mod matrix;
 mod metric;
-#[cfg(feature = "numkong")]
+#[cfg(all(target_arch = "x86_64", feature = "numkong"))]
 mod product;
-#[cfg(not(feature = "numkong"))]
+#[cfg(not(all(target_arch = "x86_64", feature = "numkong")))]
 #[path = "no_product.rs"]
 mod product;
 mod rounded;

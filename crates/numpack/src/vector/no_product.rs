@@ -1,6 +1,4 @@
-//! What stands for `product.rs` in a build without numkong: there are no products of bfloat16.
-
-use super::level::SimdLevel;
+//! What stands for `product.rs` in a build without numkong and on other CPUs than x86-64: there are no products of bfloat16.
 
 pub(super) const COLUMN_STEP: usize = 32;
 pub(super) const DEPTH_STEP: usize = 32;
@@ -19,16 +17,8 @@ pub(super) fn has_amx() -> bool {
 }
 
 impl Product {
-    pub(super) fn new(_level: SimdLevel) -> Option<Product> {
+    pub(super) fn new() -> Option<Product> {
         None
-    }
-
-    pub(super) fn name(&self) -> &'static str {
-        match *self {}
-    }
-
-    pub(super) fn is_fast(&self) -> bool {
-        match *self {}
     }
 
     pub(super) fn prepare_thread(&self) {

@@ -1,16 +1,13 @@
-//! The matrix product of bfloat16 vectors, from numkong: the one piece of foreign code in a search.
+//! The matrix product of bfloat16 vectors by AMX, from numkong: the one piece of foreign code in a search.
 //!
-//! It is asked for one instruction set by capability mask, so that every level can be tested on one CPU
-//! and nothing global changes. Its results are estimates with a bound, see `certify.rs`; no score that a
-//! caller sees is computed here.
+//! It is asked for its kernels by capability mask, so that nothing global changes. Its results are estimates
+//! with a bound, see `certify.rs`; no score that a caller sees is computed here.
 #![expect(unsafe_code, reason = "calls into the C of numkong")]
 
 use std::ffi::c_int;
 
 use numkong::cap;
 use numkong::capabilities::{available, configure_thread};
-
-use super::level::SimdLevel;
 
 /// Sizes of tiles are multiples of these, so that kernels need no code for remainders.
 pub(super) const COLUMN_STEP: usize = 32;
@@ -53,7 +50,6 @@ pub(super) struct Product {
     size: SizeOf,
     pack: Pack,
     multiply: Multiply,
-    capability: u64,
 }
 
 /// Vectors in the order that one kernel wants them.
@@ -72,11 +68,11 @@ struct Line {
 }
 
 impl Product {
-    /// The kernels for this level; `None` where there are none.
-    pub(super) fn new(level: SimdLevel) -> Option<Product> {
-        let mut viable = available() & mask(level.min(SimdLevel::best()));
-        if viable & AMX != 0 && !configure_thread() {
-            viable &= !AMX;
+    /// The kernels for AMX; `None` when this CPU or the system has none.
+    pub(super) fn new() -> Option<Product> {
+        let viable = available() & AMX;
+        if viable == 0 || !configure_thread() {
+            return None;
         }
         let (multiply, capability) = find(KIND_MULTIPLY, viable)?;
         let (pack, pack_capability) = find(KIND_PACK, capability)?;
@@ -92,24 +88,12 @@ impl Product {
                 std::mem::transmute::<Kernel, Multiply>(multiply),
             )
         };
-        Some(Product { size, pack, multiply, capability })
-    }
-
-    /// The instruction set of the kernels.
-    pub(super) fn name(&self) -> &'static str {
-        NAMES.iter().find(|(bit, _)| *bit == self.capability).map_or("serial", |(_, name)| name)
-    }
-
-    /// Whether products of bfloat16 are faster than those of `f32`: not by AVX-512 and below.
-    pub(super) fn is_fast(&self) -> bool {
-        self.capability & AMX != 0 || (!cfg!(target_arch = "x86_64") && self.capability != cap::SERIAL)
+        Some(Product { size, pack, multiply })
     }
 
     /// Lets this thread use the kernels: the system grants AMX registers on request.
     pub(super) fn prepare_thread(&self) {
-        if self.capability & AMX != 0 {
-            configure_thread();
-        }
+        configure_thread();
     }
 
     /// Packs the rows of `b`, `columns` vectors of `depth` elements each.
@@ -158,42 +142,8 @@ fn find(kind: c_int, viable: u64) -> Option<(Kernel, u64)> {
 }
 
 /// Whether products can be made by AMX.
-#[cfg(target_arch = "x86_64")]
 pub(super) fn has_amx() -> bool {
     available() & cap::SAPPHIREAMX != 0
 }
 
 const AMX: u64 = cap::SAPPHIREAMX | cap::GRANITEAMX;
-
-/// Instruction sets that have the product, by numkong's bit.
-const NAMES: [(u64, &str); 13] = [
-    (cap::HASWELL, "avx2"),
-    (cap::SKYLAKE, "avx512"),
-    (cap::GENOA, "avx512bf16"),
-    (cap::SAPPHIREAMX, "amx"),
-    (cap::GRANITEAMX, "amx"),
-    (cap::DIAMOND, "avx10.2"),
-    (cap::NEON, "neon"),
-    (cap::NEONBFDOT, "neon-bf16"),
-    (cap::SVE, "sve"),
-    (cap::SVEBFDOT, "sve-bf16"),
-    (cap::SME, "sme"),
-    (cap::SME2, "sme2"),
-    (cap::RVV, "rvv"),
-];
-
-/// The instruction sets of a level.
-fn mask(level: SimdLevel) -> u64 {
-    if level == SimdLevel::Serial {
-        return cap::SERIAL;
-    }
-    if !cfg!(target_arch = "x86_64") {
-        return u64::MAX;
-    }
-    let steps = [
-        (SimdLevel::Avx2, cap::SERIAL | cap::HASWELL),
-        (SimdLevel::Avx512, cap::SKYLAKE | cap::ICELAKE),
-        (SimdLevel::Amx, AMX),
-    ];
-    steps.iter().filter(|(step, _)| *step <= level).fold(0, |mask, (_, bits)| mask | bits)
-}
