@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use crate::formats::Format;
-use crate::search::slice;
+use crate::search::Slice;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -137,10 +137,8 @@ pub(crate) struct Search {
     #[arg(long, default_value = "cosine", value_name = "METRIC")]
     pub(crate) metric: String,
     /// Rows to search, as a slice of Python's.
-    #[arg(
-        long = "where", value_name = "START:STOP[:STEP]", allow_hyphen_values = true, value_parser = slice
-    )]
-    pub(crate) rows: Option<(Option<i64>, Option<i64>, Option<i64>)>,
+    #[arg(long = "where", value_name = "START:STOP[:STEP]", allow_hyphen_values = true)]
+    pub(crate) rows: Option<Slice>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

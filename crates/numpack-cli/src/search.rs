@@ -1,6 +1,7 @@
 //! `search`: the rows of an array that are nearest to a query.
 
 use std::path::Path;
+use std::str::FromStr;
 
 use numpack::vector::{Filter, Hits, Metric, SearchOptions, Vectors};
 use numpack::{ArrayMetadata, DataType, NpkError, ParallelIO};
@@ -32,7 +33,7 @@ pub(crate) fn search(args: &Search, output: &mut Output) -> Result<Outcome, Fail
     let metric: Metric = args.metric.parse()?;
     let queries = queries(args, &store, &array, metric)?;
     let vectors = Vectors::from_bytes(&queries.bytes, queries.dtype, &queries.shape)?;
-    let filter = args.rows.map(|(start, stop, step)| Filter::Slice { start, stop, step });
+    let filter = args.rows.map(|Slice { start, stop, step }| Filter::Slice { start, stop, step });
     // Shows nothing: a search is done before a bar could tell when.
     let work = Work::new("", false)?;
     let options = SearchOptions { filter, cancel: Some(work.stop()) };
@@ -93,7 +94,7 @@ fn byte(number: &str, dtype: DataType) -> Result<Vec<u8>, Failure> {
     Ok(vec![value])
 }
 
-fn parsed<T: std::str::FromStr>(number: &str, what: &str) -> Result<T, Failure> {
+fn parsed<T: FromStr>(number: &str, what: &str) -> Result<T, Failure> {
     number.parse().map_err(|_| Failure::usage(format!("--query: {number:?} is not {what}")))
 }
 
@@ -112,20 +113,27 @@ fn from_file(path: &Path) -> Result<Queries, Failure> {
     Ok(Queries { bytes: source.into_bytes()?, dtype: header.dtype, shape })
 }
 
-/// Reads a slice as Python writes it: `START:STOP` or `START:STOP:STEP`, each of which may be left out.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub(crate) fn slice(text: &str) -> Result<(Option<i64>, Option<i64>, Option<i64>), String> {
-    let part = |part: &str| match part.trim() {
-        "" => Ok(None),
-        number => number.parse().map(Some).map_err(|_| format!("{number:?} is not a whole number")),
-    };
-    let parts = text.split(':').map(part).collect::<Result<Vec<_>, _>>()?;
-    match parts[..] {
-        [start, stop] => Ok((start, stop, None)),
-        [start, stop, step] => Ok((start, stop, step)),
-        _ => Err("a slice is START:STOP or START:STOP:STEP".into()),
+/// A slice as Python writes it: `START:STOP` or `START:STOP:STEP`, each of which may be left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slice {
+    start: Option<i64>,
+    stop: Option<i64>,
+    step: Option<i64>,
+}
+
+impl FromStr for Slice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Slice, String> {
+        let part = |part: &str| match part.trim() {
+            "" => Ok(None),
+            number => number.parse().map(Some).map_err(|_| format!("{number:?} is not a whole number")),
+        };
+        match text.split(':').map(part).collect::<Result<Vec<_>, _>>()?[..] {
+            [start, stop] => Ok(Slice { start, stop, step: None }),
+            [start, stop, step] => Ok(Slice { start, stop, step }),
+            _ => Err("a slice is START:STOP or START:STOP:STEP".into()),
+        }
     }
 }
 
@@ -172,12 +180,16 @@ mod tests {
 
     #[test]
     fn slices_are_those_of_python() {
-        assert_eq!(slice("1:2"), Ok((Some(1), Some(2), None)));
-        assert_eq!(slice(":"), Ok((None, None, None)));
-        assert_eq!(slice("-10:"), Ok((Some(-10), None, None)));
-        assert_eq!(slice("::-2"), Ok((None, None, Some(-2))));
+        for (text, start, stop, step) in [
+            ("1:2", Some(1), Some(2), None),
+            (":", None, None, None),
+            ("-10:", Some(-10), None, None),
+            ("::-2", None, None, Some(-2)),
+        ] {
+            assert_eq!(text.parse(), Ok(Slice { start, stop, step }), "{text}");
+        }
         for wrong in ["", "1", "1:2:3:4", "a:b", "1.5:2"] {
-            assert!(slice(wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<Slice>().is_err(), "{wrong}");
         }
     }
 }

@@ -98,7 +98,9 @@ def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> 
         return list(sources)
     if len(sources) != 1:
         found = ", ".join(repr(source.name) for source in sources)
-        raise SeveralArraysError(f"array_name={name!r} names one array, and {origin} holds {len(sources)}: {found}")
+        raise SeveralArraysError(
+            f"array_name={name!r} names one array, and {origin} holds {len(sources)}: {found}"
+        )
     return [replace(sources[0], name=name)]
 
 
