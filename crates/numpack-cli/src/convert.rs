@@ -185,7 +185,7 @@ pub(crate) fn export(args: &Export, host: &Host<'_>, output: &mut Output) -> Res
     let store = open(&args.store)?;
     let arrays = chosen(&store, args, format)?;
     if let Place::Local(path) = &place {
-        check_destination(path, format, args.overwrite)?;
+        check_destination(path, format, args)?;
     }
     let names: Vec<String> = arrays.iter().map(|array| array.name.clone()).collect();
     let work = Work::new("exporting", !args.json)?;
@@ -244,20 +244,21 @@ fn chosen(store: &ParallelIO, args: &Export, format: Format) -> Result<Vec<Array
     Ok(arrays)
 }
 
-fn check_destination(path: &Path, format: Format, overwrite: bool) -> Result<(), Failure> {
-    if !overwrite && path.symlink_metadata().is_ok() {
+fn check_destination(path: &Path, format: Format, args: &Export) -> Result<(), Failure> {
+    if !args.overwrite && path.symlink_metadata().is_ok() {
         return Err(Failure::exists(path));
     }
     if format != Format::Zarr && path.is_dir() {
         return Err(Failure::usage(format!("{} is a folder", path.display())));
     }
     let absolute = std::path::absolute(path)?;
-    match absolute.parent() {
-        Some(parent) if !parent.is_dir() => {
-            Err(Failure::usage(format!("{} is not a folder to write into", parent.display())))
-        }
-        _ => Ok(()),
+    let Some(parent) = absolute.parent().and_then(|parent| parent.canonicalize().ok()) else {
+        return Err(Failure::usage(format!("{}: there is no such folder to write into", path.display())));
+    };
+    if parent.starts_with(args.store.canonicalize()?) {
+        return Err(Failure::usage(format!("{} lies in the store", path.display())));
     }
+    Ok(())
 }
 
 /// Prints what was converted.

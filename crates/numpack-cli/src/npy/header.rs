@@ -217,6 +217,10 @@ mod tests {
             assert_eq!(status(&version(1, dict)), 1, "{dict}");
         }
         let whole = version(1, good);
+        for at in 0..whole.len() {
+            // Whatever a header says, it is read or refused.
+            (0..=255).for_each(|byte| drop(read(&[&whole[..at], &[byte], &whole[at + 1..]].concat())));
+        }
         (8..whole.len()).for_each(|at| assert_eq!(status(&whole[..at]), 1, "{at}"));
         assert_eq!(status(&[MAGIC, &[2, 0, 255, 255, 255, 255][..]].concat()), 1);
     }

@@ -49,6 +49,10 @@ impl<'a> Source<'a> {
         let mut file = File::open(path).map_err(io)?;
         let header = Header::read(&mut file, path)?;
         let metadata = file.metadata().map_err(io)?;
+        if header.fortran && !metadata.is_file() {
+            let text = format!("{} is in Fortran order, which only a file can be read in", path.display());
+            return Err(Failure::usage(text));
+        }
         let whole = header.offset + header.bytes;
         if metadata.is_file() && metadata.len() < whole {
             let reason = format!("the file has {} bytes where its header says {whole}", metadata.len());

@@ -148,6 +148,8 @@ fn arguments_name_what_is_wrong_with_them() {
         (&["export", "data.npk", "x.npz", "old", "old"], "twice"),
         (&["export", "data.npk", "missing/x.npy", "old"], "missing"),
         (&["export", "data.npk", "folder", "old", "--format", "npy", "--overwrite"], "folder"),
+        (&["export", "data.npk", "data.npk/x.npy", "old"], "lies in the store"),
+        (&["export", "data.npk", "small.npy/x.npy", "old"], "small.npy/x.npy"),
         (&["export", "data.npk", "x", "old"], "--format"),
     ] {
         let told = refused(dir.path(), arguments, 2);
@@ -238,6 +240,17 @@ fn a_pipe_is_read_once() {
     assert!(process.wait().unwrap().success());
     text(dir.path(), &["export", "data.npk", "out.npy"]);
     assert!(fs::read(dir.path().join("out.npy")).unwrap() == bytes);
+    // Of one that is turned every part is needed at once.
+    let mut process = command(dir.path(), &[&arguments[..], &["--overwrite"]].concat())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let turned = file(1, "'|u1'", true, "(1, 1152921504606846976)", &[]);
+    process.stdin.take().unwrap().write_all(&turned).unwrap();
+    let output = process.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Fortran"));
 }
 
 #[test]
