@@ -43,7 +43,8 @@ test-torch: $(PACKAGE) ## test the conversions of PyTorch, in an environment of 
 	$(PYTHON) -m venv $(VENV)-torch
 	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check \
 		torch pytest hypothesis safetensors .
-	$(VENV)-torch/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_formats_document.py
+	$(VENV)-torch/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_formats_document.py \
+		'tests/test_program.py::test_formats_of_several_arrays[pt]'
 
 check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house rules; changes no file
 	cargo fmt --all --check

@@ -1,6 +1,7 @@
 """S3 against a real server on loopback: up, down, refused credentials, missing buckets, cut connections."""
 
 import json
+import os
 import re
 import socket
 import subprocess
@@ -237,3 +238,41 @@ def test_an_upload_that_is_cut(npk, server, access, big):
     cutter.close()
     with pytest.raises(FileNotFoundError):
         from_s3("s3://data/never.npy", npk, **access)
+
+
+def test_the_program(tmp_path, access, server):
+    """`numpack export` and `import` of an object; what is there already stays without --overwrite."""
+    array = sample("float32")
+    save(tmp_path / "data.npk", array=array)
+    environment = {
+        **os.environ,
+        "AWS_ACCESS_KEY_ID": access["access_key_id"],
+        "AWS_SECRET_ACCESS_KEY": access["secret_access_key"],
+        "AWS_ENDPOINT_URL": access["endpoint"],
+        "AWS_REGION": access["region"],
+        "AWS_ALLOW_HTTP": "true",
+    }
+
+    def program(*arguments):
+        command = [sys.executable, "-m", "numpack", *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+
+    for key in ("program.npy", "program.npz"):
+        done = program("export", "data.npk", f"s3://data/{key}", "array")
+        assert (done.returncode, done.stderr) == (0, "")
+        again = program("export", "data.npk", f"s3://data/{key}", "array")
+        assert again.returncode == 2 and f"s3://data/{key} already exists" in again.stderr
+        assert program("export", "data.npk", f"s3://data/{key}", "array", "--overwrite").returncode == 0
+        done = program("import", f"s3://data/{key}", f"{key}.npk", "--json")
+        name = "program" if key.endswith("npy") else "array"
+        assert [found["name"] for found in json.loads(done.stdout)["arrays"]] == [name]
+        assert_same(load(tmp_path / f"{key}.npk", name), array)
+    missing = program("import", "s3://data/missing.npy", "new.npk")
+    assert missing.returncode == 2 and "s3://data/missing.npy" in missing.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "data.npk",
+        "program.npy.npk",
+        "program.npz.npk",
+    ]

@@ -1,20 +1,27 @@
 //! What can be said on the command line, and the help that says so.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
+
+use crate::formats::Format;
+use crate::search::Slice;
 
 const EXAMPLES: &str = "\
 Examples:
   numpack ls data.npk                      the arrays of a store
   numpack head data.npk embeddings -n 3    its first rows
   numpack stats data.npk --json            minimum, maximum, mean and more, for programs
+  numpack import vectors.npy data.npk      an array from a file
+  numpack export data.npk out.h5           all arrays to a file
+  numpack search data.npk vectors --row 7  the rows most like row 7
   numpack pack data.npk                    the store in one file, data.npkg
   numpack verify data.npk && echo sound
 
 Exit status: 0 when all went well, 1 for damage or work that failed, 2 for arguments that cannot be followed.";
 
-/// Looks into stores of arrays, checks, compacts, packs and unpacks them.
+/// Looks into stores of arrays, searches, checks, compacts and packs them, imports and exports other formats.
 #[derive(Debug, Parser)]
 #[command(name = "numpack", version, after_help = EXAMPLES, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Args {
@@ -28,10 +35,13 @@ pub(crate) enum Command {
     Info(Info),
     Head(Head),
     Stats(Stats),
+    Search(Search),
     Verify(Verify),
     Compact(Compact),
     Pack(Pack),
     Unpack(Unpack),
+    Import(Import),
+    Export(Export),
 }
 
 /// List the arrays of a store: name, dtype, shape, bytes.
@@ -96,12 +106,55 @@ pub(crate) struct Stats {
     pub(crate) json: bool,
 }
 
-/// Check log and data files of a store; exit status 1 when data is damaged.
+/// Print the rows of an array that are nearest to a query, with their scores.
+///
+/// The answer is exact. Dot and cosine rank the highest score first, all other metrics the lowest. Deleted rows
+/// are stepped over and do not count.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: numpack verify data.npk || echo damaged")]
-pub(crate) struct Verify {
+#[command(after_help = "Examples:
+  numpack search data.npk embeddings --row 7
+  numpack search data.npk embeddings --query '0.1, -0.2, 0.3' -k 3 --metric l2
+  numpack search data.npk embeddings --query-file queries.npy --where 0:100000 --json")]
+#[command(group(ArgGroup::new("question").required(true).args(["query", "query_file", "row"])))]
+pub(crate) struct Search {
     /// The store's folder.
     pub(crate) store: PathBuf,
+    /// The array, of two dimensions: its rows are searched.
+    pub(crate) array: String,
+    /// The query: numbers between commas.
+    #[arg(long, value_name = "NUMBERS", allow_hyphen_values = true)]
+    pub(crate) query: Option<String>,
+    /// A .npy file with one query, or with several as the rows of a matrix.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) query_file: Option<PathBuf>,
+    /// A row of the array as the query; negative numbers count from the end.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) row: Option<i64>,
+    /// Rows to print.
+    #[arg(short, default_value_t = 10, value_name = "K")]
+    pub(crate) k: usize,
+    /// dot, cosine, l2, l2sq, hamming, jaccard, kl or js.
+    #[arg(long, default_value = "cosine", value_name = "METRIC")]
+    pub(crate) metric: String,
+    /// Rows to search, as a slice of Python's.
+    #[arg(long = "where", value_name = "START:STOP[:STEP]", allow_hyphen_values = true)]
+    pub(crate) rows: Option<Slice>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Check a store or a package; exit status 1 when data is damaged.
+///
+/// Of a store the log and the data files are checked, of a package every block and every array. Nothing is
+/// written.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  numpack verify data.npk || echo damaged\n  numpack verify data.npkg --json"
+)]
+pub(crate) struct Verify {
+    /// The store's folder, or a package.
+    pub(crate) path: PathBuf,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -166,4 +219,108 @@ pub(crate) struct Unpack {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Store the arrays of a file of another format, in one commit.
+///
+/// A store that is missing is made. .npy files are read by this program itself; the other formats are converted
+/// by the Python package, whose interpreter the environment variable NUMPACK_PYTHON may name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  numpack import embeddings.npy data.npk                     the array \"embeddings\"
+  numpack import table.csv data.npk --name prices --overwrite
+  numpack import run.h5 data.npk train/x train/y             two of its arrays
+  numpack import s3://bucket/model.safetensors model.npk --json")]
+pub(crate) struct Import {
+    /// The file, a Zarr folder, or s3://bucket/key.
+    pub(crate) source: OsString,
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The arrays of a file that holds several; all of them when none is named.
+    #[arg(value_name = "ARRAY")]
+    pub(crate) arrays: Vec<String>,
+    /// Name of the array in the store; without it, its own or the file's without ending.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The format, whatever the ending says.
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Take the place of arrays of the same names.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Memory for data, such as 64M; small values take longer.
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) chunk_size: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write arrays to a file of another format.
+///
+/// The file appears when it is whole. .npy files are written by this program itself; the other formats are
+/// converted by the Python package, whose interpreter the environment variable NUMPACK_PYTHON may name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  numpack export data.npk embeddings.npy embeddings
+  numpack export data.npk all.npz                            every array
+  numpack export data.npk table.parquet prices --overwrite
+  numpack export data.npk s3://bucket/run.h5 train/x train/y")]
+pub(crate) struct Export {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The file, a Zarr folder, or s3://bucket/key.
+    pub(crate) destination: OsString,
+    /// The arrays; all of them when none is named.
+    #[arg(value_name = "ARRAY")]
+    pub(crate) arrays: Vec<String>,
+    /// The format, whatever the ending says.
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Take the place of a file that is there.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Memory for data, such as 64M; small values take longer.
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) chunk_size: Option<u64>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Reads a number of bytes: 65536, 64K, 100MiB.
+fn size(text: &str) -> Result<u64, String> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let shift = match unit.to_ascii_uppercase().trim_end_matches("IB").trim_end_matches('B') {
+        "" => 0,
+        "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err("a number of bytes ends in K, M, G or nothing".into()),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    bytes.filter(|&bytes| bytes > 0).ok_or_else(|| "a number of bytes greater than 0 is expected".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in
+            [("1", 1), ("64k", 64 << 10), ("3M", 3 << 20), ("2GiB", 2 << 30), ("5kb", 5 << 10)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "0", "-1", "K", "1.5M", "1T", "99999999999999999999", "18446744073709551615G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_arguments_are_sound() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
 }

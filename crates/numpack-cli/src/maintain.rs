@@ -1,24 +1,29 @@
 //! `verify` and `compact`.
 
+use numpack::package::{self, Progress};
 use numpack::{Mode, NpkError, NpkResult, OpenOptions};
 use serde_json::{Value, json};
 
 use crate::Outcome;
 use crate::args::{Compact, Verify};
 use crate::inspect::open;
-use crate::output::{Output, bytes, clean};
+use crate::output::{Output, arrays, bytes, clean};
+use crate::progress::Work;
 
-/// Checks a store and prints every finding.
+/// Checks a store or a package and prints every finding.
 ///
 /// # Errors
 /// Those of opening and printing; damage is an outcome.
 pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
-    let report = match open(&args.store) {
+    if args.path.is_file() {
+        return verify_package(args, output);
+    }
+    let report = match open(&args.path) {
         Ok(store) => store.verify()?,
         // A log that cannot be opened is what this command is asked about.
         Err(NpkError::Corrupted { file, offset, reason }) => {
             let text = format!("{} is damaged at byte {offset}: {reason}", file.display());
-            return unreadable(args, &text, output);
+            return damaged(args, &text, "the store cannot be opened", output);
         }
         Err(error) => return Err(error),
     };
@@ -26,7 +31,7 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         let finding = |finding: &numpack::Finding| json!({ "damage": finding.is_damage(), "text": finding.to_string() });
         let findings: Vec<Value> = report.findings.iter().map(finding).collect();
         output.json(&json!({
-            "store": args.store.display().to_string(),
+            "store": args.path.display().to_string(),
             "sound": report.is_sound(),
             "arrays": report.arrays,
             "checksummed": report.checksummed,
@@ -37,24 +42,49 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
             output.line(&clean(&finding.to_string()))?;
         }
         let state = if report.is_sound() { "sound" } else { "damaged" };
-        output.line(&format!(
-            "{state}: {} arrays, {} of them checked by checksum",
-            report.arrays, report.checksummed
-        ))?;
+        let all = arrays(report.arrays);
+        output.line(&format!("{state}: {all}, {} of them checked by checksum", report.checksummed))?;
     }
     Ok(if report.is_sound() { Outcome::Fine } else { Outcome::Finding })
 }
 
-fn unreadable(args: &Verify, text: &str, output: &mut Output) -> NpkResult<Outcome> {
+fn verify_package(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
+    let work = Work::new("verifying", !args.json)?;
+    let info = match package::verify(&args.path, |now: Progress| work.at(now.done, now.total)) {
+        Err(error @ NpkError::Corrupted { .. }) => {
+            drop(work);
+            return damaged(args, &error.to_string(), "the package cannot be unpacked", output);
+        }
+        other => other?,
+    };
+    drop(work);
+    let count = info.arrays.len();
     if args.json {
         output.json(&json!({
-            "store": args.store.display().to_string(),
+            "package": args.path.display().to_string(),
+            "sound": true,
+            "arrays": count,
+            "checksummed": count,
+            "findings": [],
+        }))?;
+    } else {
+        output.line(&format!("sound: {}, {count} of them checked by checksum", arrays(count)))?;
+    }
+    Ok(Outcome::Fine)
+}
+
+/// Damage behind which nothing can be looked at.
+fn damaged(args: &Verify, text: &str, consequence: &str, output: &mut Output) -> NpkResult<Outcome> {
+    if args.json {
+        let what = if args.path.is_file() { "package" } else { "store" };
+        output.json(&json!({
+            what: args.path.display().to_string(),
             "sound": false,
             "findings": [{ "damage": true, "text": text }],
         }))?;
     } else {
         output.line(&clean(text))?;
-        output.line("damaged: the store cannot be opened")?;
+        output.line(&format!("damaged: {consequence}"))?;
     }
     Ok(Outcome::Finding)
 }

@@ -118,6 +118,11 @@ pub(crate) fn bytes(count: u64) -> String {
     if unit == "B" { format!("{count} B") } else { format!("{value:.1} {unit}") }
 }
 
+/// A number of arrays.
+pub(crate) fn arrays(count: usize) -> String {
+    if count == 1 { "1 array".to_owned() } else { format!("{count} arrays") }
+}
+
 /// A shape as Python writes a tuple.
 pub(crate) fn shape(dims: &[u64]) -> String {
     match dims {
@@ -136,6 +141,7 @@ mod tests {
         assert_eq!(bytes(1023), "1023 B");
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(u64::MAX), "16384.0 PiB");
+        assert_eq!((arrays(0), arrays(1)), ("0 arrays".into(), "1 array".into()));
         assert_eq!(shape(&[]), "()");
         assert_eq!(shape(&[3]), "(3,)");
         assert_eq!(shape(&[3, 4]), "(3, 4)");

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::Outcome;
 use crate::args::{Pack, Unpack};
-use crate::output::{Output, bytes, clean};
+use crate::output::{Output, arrays, bytes, clean};
 use crate::progress::Work;
 
 /// Packs a store.
@@ -35,7 +35,7 @@ pub(crate) fn pack(args: &Pack, output: &mut Output) -> NpkResult<Outcome> {
     } else {
         let (from, to) = (bytes(info.original_bytes()), bytes(info.file_bytes));
         let path = clean(&path.display().to_string());
-        output.line(&format!("{path}: {} arrays, {from} in {to}", info.arrays.len()))?;
+        output.line(&format!("{path}: {}, {from} in {to}", arrays(info.arrays.len())))?;
     }
     Ok(Outcome::Fine)
 }
@@ -59,7 +59,7 @@ pub(crate) fn unpack(args: &Unpack, output: &mut Output) -> NpkResult<Outcome> {
         }))?;
     } else {
         let path = clean(&path.display().to_string());
-        output.line(&format!("{path}: {} arrays, {}", info.arrays.len(), bytes(info.original_bytes())))?;
+        output.line(&format!("{path}: {}, {}", arrays(info.arrays.len()), bytes(info.original_bytes())))?;
     }
     Ok(Outcome::Fine)
 }

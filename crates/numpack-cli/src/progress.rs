@@ -9,6 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 
+use crate::failure::Failure;
+use crate::formats::{Progress, Refusal};
+
 /// Work that takes a while.
 pub(crate) struct Work {
     bar: ProgressBar,
@@ -33,10 +36,38 @@ impl Work {
 
     /// Tells how far the work is; breaks when it is to stop.
     pub(crate) fn at(&self, done: u64, total: u64) -> ControlFlow<()> {
-        self.bar.set_length(total);
-        self.bar.set_position(done);
-        if self.interrupt.came() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        at(&self.bar, self.stop(), done, Some(total))
     }
+
+    /// The same, for those who may keep it longer than the work lasts.
+    pub(crate) fn progress(&self) -> Progress {
+        let (bar, stop) = (self.bar.clone(), Arc::clone(&self.interrupt.flag));
+        Arc::new(move |done, total| at(&bar, &stop, done, total))
+    }
+
+    /// Becomes true when the work is to stop.
+    pub(crate) fn stop(&self) -> &AtomicBool {
+        &self.interrupt.flag
+    }
+
+    /// The result of a host, whose own words for an interrupt do not matter.
+    ///
+    /// # Errors
+    /// That of the host.
+    pub(crate) fn ended<R>(&self, result: Result<R, Refusal>) -> Result<R, Failure> {
+        result.map_err(|refusal| match self.stop().load(Ordering::Relaxed) {
+            true => Failure::interrupted(),
+            false => refusal.into(),
+        })
+    }
+}
+
+fn at(bar: &ProgressBar, stop: &AtomicBool, done: u64, total: Option<u64>) -> ControlFlow<()> {
+    if let Some(total) = total {
+        bar.set_length(total);
+    }
+    bar.set_position(done);
+    if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 impl Drop for Work {
@@ -58,10 +89,6 @@ impl Interrupt {
         let second = signal_hook::flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&flag))?;
         let first = signal_hook::flag::register(SIGINT, Arc::clone(&flag))?;
         Ok(Interrupt { flag, ids: [first, second] })
-    }
-
-    fn came(&self) -> bool {
-        self.flag.load(Ordering::Relaxed)
     }
 }
 

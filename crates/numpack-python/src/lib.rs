@@ -13,6 +13,7 @@ mod memory;
 mod operators;
 mod pack;
 mod package;
+mod program;
 mod search;
 mod stream;
 mod vector;
@@ -29,7 +30,9 @@ mod _numpack {
     #[pymodule_export]
     use crate::pack::NumPack;
     #[pymodule_export]
-    use crate::package::{_pack, _package_info, _unpack, main};
+    use crate::package::{_pack, _package_info, _unpack};
+    #[pymodule_export]
+    use crate::program::main;
     #[pymodule_export]
     use crate::stream::StreamLoader;
     #[pymodule_export]

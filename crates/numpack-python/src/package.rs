@@ -1,6 +1,5 @@
-//! Packages and the program `numpack`: module functions behind `numpack/_package.py` and `numpack/__main__.py`.
+//! Packages: module functions behind `numpack/_package.py`.
 
-use std::ffi::OsString;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
@@ -76,12 +75,6 @@ pub(crate) fn _package_info(py: Python<'_>, source: PathBuf) -> PyResult<Bound<'
     dict.set_item("total_compressed_size", info.packed_bytes())?;
     dict.set_item("package_size", info.file_bytes)?;
     Ok(dict)
-}
-
-/// main(arguments): runs the program `numpack` and returns its exit status.
-#[pyfunction]
-pub(crate) fn main(py: Python<'_>, arguments: Vec<OsString>) -> i32 {
-    py.detach(|| numpack_cli::run(arguments))
 }
 
 /// Runs long work without the GIL; between its steps signals are handled and `report(done, total)` is called.

@@ -156,6 +156,19 @@ impl ArrayView {
         self.fill(Plan::Runs(&live_runs(&self.source.array, range.start, end)), allocate)
     }
 
+    /// The logical rows `range`, as far as they exist, as little-endian bytes in C order. A scalar is one row.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Corrupted`, `Io`.
+    pub fn row_bytes(&self, range: Range<u64>) -> NpkResult<Vec<u8>> {
+        let runs = live_runs(&self.source.array, range.start, range.end.min(self.len()));
+        let plan = Plan::Runs(&runs);
+        let mut target = Elements::<u8>::with_len(plan.rows().saturating_mul(self.source.array.row_bytes()))?;
+        let core = self.core()?;
+        core.read_view(&self.source, plan, target.bytes())?;
+        internal::finish(&core, &self.source.array, target)
+    }
+
     /// A private, writable copy of the array's memory, copied page by page when it is written; `None` when
     /// rows are deleted, are being replaced, or there is no byte. Pages not written yet show rows that others replace.
     ///

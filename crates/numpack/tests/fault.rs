@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::disk::{Call, Disk, Rule, Verdict};
-use common::scene::{Act, Contents, SCENES, contents, copy, temp_dir, values};
+use common::scene::{Act, Contents, SCENES, contents, copy, save_from, temp_dir, values};
 use numpack::prelude::*;
 use numpack::storage::FileName;
 
@@ -410,8 +410,9 @@ impl Rule for Full {
 
 #[test]
 fn a_call_that_finds_the_disk_full_gives_back_what_waits_for_a_sync_and_goes_on() {
-    let acts: [Act; 4] = [
+    let acts: [Act; 5] = [
         |s| s.save_slice("a", &values(1, 90), &[90]),
+        |s| save_from(s, "a"),
         |s| s.append_slice("e", &values(1, 90)),
         |s| s.compact_array("c"),
         |s| s.clone_array("c", "d"),

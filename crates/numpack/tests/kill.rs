@@ -15,7 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use numpack::prelude::*;
-use numpack::{Finding, RawArray};
+use numpack::{Finding, Incoming, RawArray};
 use procs::{Random, child, scratch};
 
 /// Elements of a row: 128 bytes.
@@ -31,6 +31,8 @@ type Counts = BTreeMap<String, usize>;
 
 enum Call {
     Save(Vec<(String, usize)>),
+    /// Piece by piece; another array goes in the same commit.
+    SaveFrom(String, usize, String),
     Append(Vec<(String, usize)>),
     Replace(String, Vec<i64>),
     DropRows(String, Vec<i64>),
@@ -60,6 +62,9 @@ fn plan(scenario: &str, i: u32, counts: &Counts) -> Call {
             Call::Save(vec![(format!("n{i}"), 64 + turn * 997 % 9000), (format!("ü/{i}"), turn % 5)])
         }
         ("save_over", _) => Call::Save(vec![(a(), 8192 * (1 + turn / 12 % 8) - turn % 6 * 100)]),
+        ("save_from", _) => {
+            Call::SaveFrom(format!("s{}", i % 4), 64 + turn * 997 % 9000, format!("s{}", (i + 2) % 4))
+        }
         ("append", None) => Call::Save(vec![(a(), 10), ("b".into(), 3)]),
         ("append", Some(rows)) if rows > 60_000 => Call::Save(vec![(a(), 10)]),
         ("append", _) => {
@@ -103,6 +108,10 @@ fn cells(rows: &[Row]) -> Vec<u64> {
 fn model_call(model: &mut Model, i: u32, call: Call) {
     match call {
         Call::Save(arrays) => model.extend(arrays.into_iter().map(|(name, n)| (name, fresh(i, 0, n)))),
+        Call::SaveFrom(name, n, gone) => {
+            model.insert(name, fresh(i, 0, n));
+            model.remove(&gone);
+        }
         Call::Append(arrays) => {
             for (name, n) in arrays {
                 let rows = model.get_mut(&name).unwrap();
@@ -165,6 +174,16 @@ fn store_call(store: &ParallelIO, i: u32, call: Call, counts: &Counts, mark: imp
                 store.save_raw(raw)
             })
         }
+        Call::SaveFrom(name, n, gone) => with_raw(i, &[(name, 0, n)], |raw| {
+            let [array] = raw else { panic!("one array") };
+            let (name, dropped) = (array.name, &[gone.as_str()][..]);
+            let incoming =
+                Incoming { name, dtype: array.dtype, shape: array.shape, overwrite: true, dropped };
+            mark();
+            store.save_from(&incoming, |writer| {
+                array.bytes.chunks(5000).try_for_each(|part| writer.write(part))
+            })
+        }),
         Call::Append(arrays) => {
             let arrays: Vec<_> = arrays
                 .into_iter()
@@ -418,6 +437,11 @@ fn killed_in_save_of_new_arrays() {
 #[test]
 fn killed_in_save_over_an_array() {
     suite("save_over", 32, 4_000);
+}
+
+#[test]
+fn killed_in_save_from() {
+    suite("save_from", 26, 1_500);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use numpack::package::{PackOptions, UnpackOptions, info, pack, quiet, unpack};
+use numpack::package::{PackOptions, UnpackOptions, info, pack, quiet, unpack, verify};
 use numpack::prelude::*;
 use numpack::{Mode, RawArray};
 use procs::{Random, child, scratch};
@@ -245,6 +245,13 @@ fn every_changed_byte_and_every_cut_is_refused() {
     small(&source);
     let file = pack(&source, None, PackOptions::new().keep_deleted(true), quiet).unwrap();
     let good = fs::read(&file).unwrap();
+    let mut done = Vec::new();
+    let sound = verify(&file, |now| {
+        done.push((now.done, now.total));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(sound.unwrap(), info(&file).unwrap());
+    assert_eq!(done.last(), Some(&(803, 803)));
     let target = dir.path().join("out.npk");
     let before = contents(&source);
     let refused = |bytes: &[u8], what: String| {
@@ -257,6 +264,8 @@ fn every_changed_byte_and_every_cut_is_refused() {
                 | NpkError::UnsupportedVersion { .. })
         );
         assert!(known, "{what}: {new:?}");
+        let verified = verify(&file, quiet).map(drop).map_err(|error| error.to_string());
+        assert_eq!(verified, new.map(drop).map_err(|error| error.to_string()), "{what}");
         assert!(unpack(&file, Some(&source), fast().overwrite(true), quiet).is_err(), "{what}");
         assert_eq!(names(dir.path()), ["data.npk", "data.npkg"], "{what}");
     };

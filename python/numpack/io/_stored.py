@@ -12,7 +12,7 @@ from numpack import LazyArray, NumPack
 from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
 from numpack.io._progress import Meter
 from numpack.io._sizes import PathLike, estimate_chunk_rows
-from numpack.io._stream import Names
+from numpack.io._stream import Names, SeveralArraysError
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def stored_array(path: PathLike, name: Optional[str]) -> Iterator[Stored]:
 
 
 def only(found: Sequence[Stored]) -> Stored:
-    """The one array of a list. Raises ValueError for another number."""
+    """The one array of a list. Raises SeveralArraysError, a ValueError, for another number."""
     if len(found) != 1:
         names = ", ".join(repr(stored.name) for stored in found) or "none"
-        raise ValueError(f"this takes one array, and there are {len(found)}: name one of {names}")
+        raise SeveralArraysError(f"this takes one array, and there are {len(found)}: name one of {names}")
     return found[0]
 
 

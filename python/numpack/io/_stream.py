@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
@@ -25,6 +26,14 @@ Names = Union[None, str, Sequence[str]]
 
 _Member = TypeVar("_Member")
 _STAGED = f"{HIDDEN}partial/"
+
+
+#: Told the names that a call is about to store, before anything is written; what it raises ends the call.
+before_storing: ContextVar[Optional[Callable[[List[str]], None]]] = ContextVar("before_storing", default=None)
+
+
+class SeveralArraysError(ValueError):
+    """One array was asked for, and there are several or none."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,9 @@ def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> 
         return list(sources)
     if len(sources) != 1:
         found = ", ".join(repr(source.name) for source in sources)
-        raise ValueError(f"array_name={name!r} names one array, and {origin} holds {len(sources)}: {found}")
+        raise SeveralArraysError(
+            f"array_name={name!r} names one array, and {origin} holds {len(sources)}: {found}"
+        )
     return [replace(sources[0], name=name)]
 
 
@@ -115,6 +126,9 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
     With drop_if_exists every other array goes in that commit. Returns an opened store if asked to.
     """
     _check(sources)
+    told = before_storing.get()
+    if told is not None:
+        told([source.name for source in sources])
     total = [source.nbytes for source in sources]
     known = None if None in total else sum(size or 0 for size in total)
     block = options.block_size()

@@ -10,35 +10,20 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
 
 from numpack import NumPack
-from numpack.io import csv, feather, hdf5, npy, parquet, safetensors, torch
 from numpack.io._deps import need
+from numpack.io._formats import ENDINGS, FORMATS
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
 
 _PART = 8 << 20
 
 
-class _Format(NamedTuple):
-    read: Callable[..., Optional[NumPack]]
-    write: Callable[..., None]
-
-
-_FORMATS: Dict[str, _Format] = {
-    "npy": _Format(npy.from_npy, npy.to_npy),
-    "npz": _Format(npy.from_npy, npy.to_npy),
-    "csv": _Format(csv.from_csv, csv.to_csv),
-    "txt": _Format(csv.from_txt, csv.to_txt),
-    "hdf5": _Format(hdf5.from_hdf5, hdf5.to_hdf5),
-    "parquet": _Format(parquet.from_parquet, parquet.to_parquet),
-    "feather": _Format(feather.from_feather, feather.to_feather),
-    "pt": _Format(torch.from_pt, torch.to_pt),
-    "safetensors": _Format(safetensors.from_safetensors_file, safetensors.to_safetensors_file),
-}
-_SUFFIXES = {"h5": "hdf5", "pq": "parquet", "arrow": "feather", "pth": "pt", "tsv": "txt"}
+# A Zarr group is a folder, which is no object.
+_FORMATS = {name: format for name, format in FORMATS.items() if name != "zarr"}
 # What other clients call the same options.
 _ALIASES = {
     "key": "access_key_id",
@@ -119,11 +104,23 @@ def to_s3(
             obstore.put(_store(bucket, storage_options), key, local, chunk_size=_PART)
 
 
+def object_exists(path: str) -> bool:
+    """Whether there is an object at "s3://bucket/key". Errors as for `from_s3`, but for a missing bucket."""
+    bucket, key = _split(path)
+    obstore = need("obstore", "s3")
+    try:
+        with _errors(path):
+            obstore.head(_store(bucket, {}), key)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _chosen(path: str, name: str) -> str:
     """The format of an object. Raises ValueError for others."""
     if name == "auto":
         name = PurePosixPath(urlsplit(path).path).suffix.lstrip(".").lower()
-    name = _SUFFIXES.get(name, name)
+    name = ENDINGS.get(name, name)
     if name not in _FORMATS:
         raise ValueError(f"{path}: format {name!r} is none of {', '.join(_FORMATS)}")
     return name

@@ -25,7 +25,6 @@ mod format;
 #[cfg(test)]
 mod hostile;
 mod options;
-mod partial;
 mod reader;
 mod shuffle;
 mod writer;
@@ -34,7 +33,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub use options::{PackOptions, UnpackOptions};
-pub use reader::{info, unpack, unpack_into};
+pub use reader::{info, unpack, unpack_into, verify};
 pub use writer::pack;
 
 use crate::core::dtype::DataType;
@@ -55,7 +54,7 @@ pub fn quiet(_: Progress) -> ControlFlow<()> {
     ControlFlow::Continue(())
 }
 
-/// What [`info`] tells of a package.
+/// What [`info`] and [`verify`] tell of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PackageInfo {

@@ -4,25 +4,23 @@ use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use super::codec::{Kits, item_bytes};
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
 use super::options::UnpackOptions;
-use super::partial::Partial;
 use super::{PackageInfo, PackedArray, Progress, beside, exists, refused, report};
 use crate::core::checksum::{combine, crc32c};
 use crate::core::error::{NpkError, NpkResult};
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
-use crate::storage::{FileName, StorageFile};
+use crate::storage::{FileName, Partial, StorageFile};
 use crate::store::ParallelIO;
 use crate::store::internal::NewArray;
 
 /// Blocks that each thread gets at once.
 const BLOCKS_A_THREAD: usize = 16;
 
-/// Describes a package. Reads only its end, however large it is; blocks are not checked.
+/// Describes a package. Reads only its end, however large it is; blocks are not checked, see [`verify`].
 ///
 /// # Errors
 /// `InvalidArgument` when the file is no package; `Corrupted`, `UnsupportedVersion`, `Io`.
@@ -99,6 +97,26 @@ pub fn unpack_into(
     Package::open(source.as_ref(), options.verify)?.unpack_into(store, &mut progress)
 }
 
+/// Reads every block of a package, as [`unpack`] does, and writes nothing. Returns what [`info`] does.
+///
+/// # Errors
+/// `InvalidArgument` when `source` is no package; `Corrupted` where a byte is not what was packed;
+/// `UnsupportedVersion`; `Io`, of kind `Interrupted` when `progress` breaks.
+pub fn verify(
+    source: impl AsRef<Path>,
+    mut progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> NpkResult<PackageInfo> {
+    let source = source.as_ref();
+    let package = Package::open(source, true)?;
+    let mut now = package.begin();
+    let nowhere: Vec<Target<'_>> = package.entries.iter().map(|_| None).collect();
+    package.fill(0, &nowhere, (&Kits::default(), source), |bytes| {
+        now.done += bytes;
+        report(&mut progress, source, now)
+    })?;
+    info(source)
+}
+
 fn open_package(path: &Path) -> NpkResult<File> {
     let io = |e| NpkError::io(path, e);
     // A pipe would wait for a writer and cannot be read from its end.
@@ -136,6 +154,9 @@ fn offsets(entries: &[Entry]) -> Vec<u64> {
     entries.iter().map(begin).collect()
 }
 
+/// The file of an array; none when its blocks are only checked.
+type Target<'a> = Option<&'a dyn StorageFile>;
+
 struct Package<'a> {
     file: File,
     path: &'a Path,
@@ -152,7 +173,7 @@ struct Job<'a> {
     to: u64,
     len: usize,
     item: usize,
-    file: &'a dyn StorageFile,
+    target: Target<'a>,
     /// Place of the array in its group.
     place: usize,
 }
@@ -171,14 +192,15 @@ impl<'a> Package<'a> {
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> NpkResult<()> {
         let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();
-        let mut now = Progress { done: 0, total: self.entries.iter().map(Entry::bytes).sum() };
+        let mut now = self.begin();
         let kits = Kits::default();
         let filled = store.replace_all(&arrays, &mut |first, files| {
             if first == 0 {
                 // A full disk was given room, and the call begins again.
                 now.done = 0;
             }
-            self.fill(first, files, (&kits, store.path()), |bytes| {
+            let targets: Vec<Target<'_>> = files.iter().map(|file| Some(&**file)).collect();
+            self.fill(first, &targets, (&kits, store.path()), |bytes| {
                 now.done += bytes;
                 report(progress, self.path, now)
             })
@@ -190,16 +212,21 @@ impl<'a> Package<'a> {
         })
     }
 
+    /// What progress begins with.
+    fn begin(&self) -> Progress {
+        Progress { done: 0, total: self.entries.iter().map(Entry::bytes).sum() }
+    }
+
     /// Writes the arrays from `first` on into their files and returns the checksums of what was written.
     fn fill(
         &self,
         first: usize,
-        files: &[Arc<dyn StorageFile>],
+        targets: &[Target<'_>],
         (kits, target): (&Kits, &Path),
         mut done: impl FnMut(u64) -> NpkResult<()>,
     ) -> NpkResult<Vec<u32>> {
-        let mut sums = vec![0; files.len()];
-        let mut jobs = self.jobs(first, files);
+        let mut sums = vec![0; targets.len()];
+        let mut jobs = self.jobs(first, targets);
         loop {
             let batch: Vec<Job<'_>> = jobs.by_ref().take(parallel::threads() * BLOCKS_A_THREAD).collect();
             if batch.is_empty() {
@@ -223,8 +250,8 @@ impl<'a> Package<'a> {
         Ok(sums)
     }
 
-    fn jobs<'f>(&'f self, first: usize, files: &'f [Arc<dyn StorageFile>]) -> impl Iterator<Item = Job<'f>> {
-        files.iter().enumerate().flat_map(move |(place, file)| {
+    fn jobs<'f>(&'f self, first: usize, targets: &'f [Target<'f>]) -> impl Iterator<Item = Job<'f>> {
+        targets.iter().enumerate().flat_map(move |(place, &target)| {
             let entry = &self.entries[first + place];
             let mut from = self.offsets[first + place];
             entry.blocks.iter().enumerate().map(move |(index, &block)| {
@@ -235,7 +262,7 @@ impl<'a> Package<'a> {
                     to: index as u64 * BLOCK,
                     len: block_bytes(entry.bytes(), index),
                     item: item_bytes(entry.dtype),
-                    file: &**file,
+                    target,
                     place,
                 }
             })
@@ -259,7 +286,9 @@ impl<'a> Package<'a> {
                 return Err(damaged("a block does not hold the bytes that its array needs"));
             }
             let raw = &kit.raw[..job.len];
-            job.file.write_at(&[raw], job.to).map_err(|e| NpkError::io(target, e))?;
+            if let Some(file) = job.target {
+                file.write_at(&[raw], job.to).map_err(|e| NpkError::io(target, e))?;
+            }
             Ok((job.place, job.len, crc32c(0, raw)))
         })
     }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use super::codec::{Kits, item_bytes};
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
 use super::options::PackOptions;
-use super::partial::Partial;
 use super::{Progress, beside, exists, refused, report};
 use crate::core::checksum::{combine, crc32c};
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Run;
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
+use crate::storage::Partial;
 use crate::store::ParallelIO;
 use crate::store::internal::{Snapshot, SnapshotArray};
 

@@ -2,6 +2,7 @@
 //!
 //! [`Folder`] and [`StorageFile`] are the seam: the engine above reaches files through them alone, so tests
 //! put a failing, stopping or forgetting disk in their place. File names are the closed set of [`FileName`].
+//! [`Partial`] is for what is beside a store: files and folders that appear whole or not at all.
 
 mod backend;
 pub(crate) mod control;
@@ -11,9 +12,11 @@ pub(crate) mod lock;
 mod mapping;
 mod name;
 mod os;
+mod partial;
 pub(crate) mod parts;
 
 pub use backend::{Access, Folder, Identity, LockKind, StorageFile, Traits};
 pub use mapping::Mapping;
 pub use name::FileName;
 pub use os::OsFolder;
+pub use partial::Partial;

@@ -16,6 +16,7 @@ mod rename;
 mod replace;
 mod replace_all;
 mod save;
+mod save_from;
 mod search;
 mod snapshot;
 mod sound;
@@ -29,6 +30,7 @@ pub use metadata::ArrayMetadata;
 pub use raw::{RawArray, RawRows};
 pub(crate) use read::Source;
 pub use save::check_name;
+pub use save_from::{ArrayWriter, Incoming};
 pub use verify::{Finding, Report};
 pub use writable::WritableView;
 
@@ -44,5 +46,5 @@ pub(crate) mod internal {
     pub(crate) use super::read::{Target, require_rows};
     pub(crate) use super::replace_all::NewArray;
     pub(crate) use super::snapshot::{Snapshot, SnapshotArray};
-    pub(crate) use super::typed::{check_dtype_of, into_array};
+    pub(crate) use super::typed::{check_dtype_of, finish, into_array};
 }

@@ -36,7 +36,7 @@ pub(crate) fn check_dtype_of<T: NpkElement>(array: &ArrayState) -> NpkResult<()>
 }
 
 /// The filled target as a vector.
-pub(super) fn finish<T: NpkElement>(
+pub(crate) fn finish<T: NpkElement>(
     core: &Core,
     array: &ArrayState,
     target: Elements<T>,

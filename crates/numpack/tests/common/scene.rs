@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use numpack::package::{self, PackOptions, UnpackOptions};
 use numpack::prelude::*;
-use numpack::{RawArray, RawRows};
+use numpack::{Incoming, RawArray, RawRows};
 use tempfile::TempDir;
 
 /// Everything a user can see: name, logical shape, values.
@@ -136,8 +136,16 @@ fn unpack_over(store: &ParallelIO) -> NpkResult<()> {
     package::unpack_into(&PACKAGE.1, store, UnpackOptions::new(), package::quiet)
 }
 
+/// Piece by piece; another array goes in the same commit.
+pub(crate) fn save_from(store: &ParallelIO, name: &str) -> NpkResult<()> {
+    let bytes: Vec<u8> = values(5000, 60).iter().flat_map(|value| value.to_le_bytes()).collect();
+    let (shape, dtype) = (&[15, 4], DataType::Float32);
+    let array = Incoming { name, dtype, shape, overwrite: true, dropped: &["b"] };
+    store.save_from(&array, |writer| bytes.chunks(100).try_for_each(|piece| writer.write(piece)))
+}
+
 /// Every kind of mutating call.
-pub(crate) const SCENES: [Scene; 19] = [
+pub(crate) const SCENES: [Scene; 21] = [
     scene("save new", small, |s| s.save_slice("new", &values(5000, 60), &[15, 4])),
     scene("save over", small, |s| s.save_slice("a", &values(5000, 60), &[15, 4])),
     scene("save over replaced", small, |s| s.save_slice("b", &values(5000, 80), &[20, 4])),
@@ -145,6 +153,8 @@ pub(crate) const SCENES: [Scene; 19] = [
         s.save_slice("big", &values(9, BIG - 50), &[BIG as u64 - 50])
     }),
     scene("save several", small, save_several),
+    scene("save from, new", small, |s| save_from(s, "new")),
+    scene("save from, over", small, |s| save_from(s, "c")),
     scene("append", small, |s| s.append_slice("a", &values(5000, 20))),
     scene("append behind deleted rows", small, |s| s.append_slice("c", &values(5000, 20))),
     scene("append several", small, append_several),

@@ -13,8 +13,25 @@ const PREFIX: &str = ".npkg-";
 const SUFFIX: &str = ".part";
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// What is under construction. Dropping it removes it.
-pub(super) struct Partial {
+/// A file or folder under construction. Dropping it removes it, and the folders that were made for it.
+///
+/// ```
+/// use std::io::Write;
+/// use numpack::storage::Partial;
+///
+/// # fn main() -> numpack::NpkResult<()> {
+/// # let dir = tempfile::tempdir()?;
+/// let target = dir.path().join("export.npy");
+/// let partial = Partial::file(&target)?;
+/// partial.handle().write_all(b"contents")?;
+/// assert!(!target.exists());
+/// partial.publish(false, false)?;
+/// assert!(target.exists());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Partial {
     path: PathBuf,
     target: PathBuf,
     /// Open on the file or folder, and locked.
@@ -31,19 +48,19 @@ enum Kind {
 }
 
 impl Partial {
-    /// A file beside `target`.
+    /// An empty file beside `target`; missing folders are made.
     ///
     /// # Errors
     /// `Io`.
-    pub(super) fn file(target: &Path) -> NpkResult<Partial> {
+    pub fn file(target: &Path) -> NpkResult<Partial> {
         Partial::new(target, Kind::File)
     }
 
-    /// An empty folder beside `target`.
+    /// An empty folder beside `target`; missing folders are made.
     ///
     /// # Errors
     /// `Io`.
-    pub(super) fn folder(target: &Path) -> NpkResult<Partial> {
+    pub fn folder(target: &Path) -> NpkResult<Partial> {
         Partial::new(target, Kind::Folder)
     }
 
@@ -62,21 +79,22 @@ impl Partial {
         }
     }
 
-    /// Where it is now.
-    pub(super) fn path(&self) -> &Path {
+    /// Where it is until it is published.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The file itself.
-    pub(super) fn handle(&self) -> &File {
+    /// The file itself, open for reading and writing, or the folder.
+    pub fn handle(&self) -> &File {
         &self.handle
     }
 
-    /// Gives it the target's name; with `overwrite` in place of what has it.
+    /// Gives it the target's name; a file, with `overwrite`, in place of what has it. A folder takes the place
+    /// of an empty one alone. With `durable` the name survives a power cut.
     ///
     /// # Errors
     /// `Io`, of kind `AlreadyExists` when the name is taken.
-    pub(super) fn publish(mut self, overwrite: bool, durable: bool) -> NpkResult<()> {
+    pub fn publish(mut self, overwrite: bool, durable: bool) -> NpkResult<()> {
         let io = |e| NpkError::io(&self.target, e);
         let is_file = self.handle.metadata().map_err(io)?.is_file();
         if overwrite || !is_file {

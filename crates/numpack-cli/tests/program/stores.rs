@@ -1,76 +1,14 @@
-//! The program through real processes: on pipes, on terminals of several widths, with signals.
-#![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! What was there before conversions: looking into stores, checking, compacting, packing.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use numpack::prelude::*;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-fn command(dir: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_numpack"));
-    command.current_dir(dir).args(arguments).stdin(Stdio::null());
-    command
-}
-
-fn run(dir: &Path, arguments: &[&str]) -> Output {
-    command(dir, arguments).output().unwrap()
-}
-
-fn status(dir: &Path, arguments: &[&str]) -> i32 {
-    run(dir, arguments).status.code().unwrap()
-}
-
-/// What the program prints, which must end well and without a word on the standard error.
-fn text(dir: &Path, arguments: &[&str]) -> String {
-    let output = run(dir, arguments);
-    assert!(output.status.success() && output.stderr.is_empty(), "{arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn json_of(dir: &Path, arguments: &[&str]) -> Value {
-    serde_json::from_str(&text(dir, &[arguments, &["--json"]].concat())).unwrap()
-}
-
-/// What the program writes to a terminal of so many columns.
-fn on_terminal(dir: &Path, columns: u16, arguments: &[&str]) -> String {
-    let leader = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&leader).unwrap();
-    unlockpt(&leader).unwrap();
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    let name = ptsname(&leader, Vec::new()).unwrap().into_string().unwrap();
-    let follower = File::options().read(true).write(true).open(name).unwrap();
-    tcsetwinsize(&follower, size).unwrap();
-    let mut command = command(dir, arguments);
-    command.stdout(follower.try_clone().unwrap()).stderr(follower);
-    let mut process = command.spawn().unwrap();
-    drop(command);
-    let mut bytes = Vec::new();
-    // The last writer gone is an error on a terminal.
-    File::from(leader).read_to_end(&mut bytes).unwrap_err();
-    assert!(process.wait().unwrap().success());
-    String::from_utf8(bytes).unwrap()
-}
-
-/// A store with deleted rows, NaN, infinity, a scalar and a name that would turn a terminal red.
-fn example(dir: &Path) -> ParallelIO {
-    let store = ParallelIO::new(dir.join("data.npk")).unwrap();
-    let numbers: Vec<f32> = (0..1000).map(|i| i as f32 / 2.0).collect();
-    store.save_slice("numbers", &numbers, &[500, 2]).unwrap();
-    store.drop_arrays("numbers", Some(&[0, 3])).unwrap();
-    store.save_slice("special", &[f64::NAN, f64::INFINITY, -1.5, 2.5], &[4]).unwrap();
-    store.save_slice("scalar", &[7_u64 << 60], &[]).unwrap();
-    store.save_slice("\u{1b}[31mred", &[true, false], &[2, 1]).unwrap();
-    store.save_slice("complex", &[num_complex::Complex32::new(1.0, -2.0)], &[1]).unwrap();
-    store.save_slice::<i16>("none", &[], &[0, 3]).unwrap();
-    store
-}
+use super::{command, example, json_of, names, on_terminal, run, signal, status, strip_bars, text, wait};
 
 #[test]
 fn ls_and_info() {
@@ -177,11 +115,19 @@ fn compact_pack_and_unpack() {
     assert_eq!(status(dir.path(), &["unpack", "data.npkg"]), 2);
     assert_eq!(status(dir.path(), &["unpack", "data.npkg", "--overwrite"]), 0);
     assert_eq!(json_of(dir.path(), &["info", "data.npk"])["deleted_bytes"], 16);
+    assert_eq!(json_of(dir.path(), &["verify", "data.npkg"])["sound"], true);
+    assert!(text(dir.path(), &["verify", "data.npkg"]).contains("6 arrays"));
     // A damaged package is a finding.
     let mut bytes = fs::read(dir.path().join("data.npkg")).unwrap();
     bytes[30] ^= 1;
     fs::write(dir.path().join("data.npkg"), bytes).unwrap();
     assert_eq!(status(dir.path(), &["unpack", "data.npkg", "x.npk"]), 1);
+    let output = run(dir.path(), &["verify", "data.npkg", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["sound"], &report["package"]), (&json!(false), &json!("data.npkg")));
+    assert!(report["findings"][0]["text"].as_str().unwrap().contains("checksum of a block"));
+    assert_eq!(names(dir.path()), ["data.npk", "data.npkg", "deep"]);
 }
 
 #[test]
@@ -198,6 +144,7 @@ fn arguments_that_cannot_be_followed() {
         &["pack", "data.npk", "--level", "3", "--no-compression"],
         &["pack", "data.npk", "x.npkg", "--level", "99"],
         &["unpack", "data.npk/metadata.npkm"],
+        &["verify", "data.npk/metadata.npkm"],
     ] {
         let output = run(dir.path(), arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
@@ -209,7 +156,9 @@ fn arguments_that_cannot_be_followed() {
 fn help_has_examples_for_every_command() {
     let dir = tempfile::tempdir().unwrap();
     assert!(text(dir.path(), &["--help"]).contains("Exit status"));
-    for name in ["ls", "info", "head", "stats", "verify", "compact", "pack", "unpack"] {
+    for name in
+        ["ls", "info", "head", "stats", "search", "verify", "compact", "pack", "unpack", "import", "export"]
+    {
         assert!(text(dir.path(), &[name, "--help"]).contains("Example"), "{name}");
     }
     assert!(text(dir.path(), &["--version"]).starts_with("numpack "));
@@ -246,15 +195,6 @@ fn a_narrow_terminal_gets_narrow_lines_and_a_pipe_gets_all() {
     assert!(on_terminal(dir.path(), 200, &["ls", "data.npk"]).contains(long));
 }
 
-/// What is left on the screen: bars are drawn over and cleared, which takes escape sequences and returns.
-fn strip_bars(printed: &str) -> String {
-    let lines =
-        printed.lines().map(|line| line.rsplit(['\r', '\u{7}']).find(|part| !part.is_empty()).unwrap_or(""));
-    let clean = lines
-        .map(|line| line.rsplit_once('K').filter(|_| line.contains('\u{1b}')).map_or(line, |(_, rest)| rest));
-    clean.collect::<Vec<_>>().join("\n")
-}
-
 /// A store whose packing takes a while at the highest level.
 fn slow_to_pack(dir: &Path) {
     let store = ParallelIO::new(dir.join("data.npk")).unwrap();
@@ -278,14 +218,8 @@ fn an_interrupt_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     slow_to_pack(dir.path());
     let mut process = command(dir.path(), &["pack", "data.npk", "--level", "19"]).spawn().unwrap();
-    let names = || fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect::<Vec<_>>();
-    let start = Instant::now();
-    while names().len() < 2 {
-        assert!(start.elapsed() < Duration::from_secs(20));
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let pid = rustix::process::Pid::from_child(&process);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    wait(&mut process, || names(dir.path()).len() > 1);
+    signal(&process, Signal::INT);
     assert_eq!(process.wait().unwrap().code(), Some(130));
-    assert_eq!(names(), ["data.npk"]);
+    assert_eq!(names(dir.path()), ["data.npk"]);
 }

@@ -1,0 +1,103 @@
+//! From Fortran order to C order, and from big-endian to little-endian.
+
+/// Rows and columns of a square that stays in the first-level cache.
+const SQUARE: usize = 32;
+
+/// The place in C order of each element of a row, counted in Fortran order. `dims` are those of the row.
+pub(super) fn places(dims: &[u64]) -> impl Iterator<Item = usize> {
+    let mut steps = vec![1_usize; dims.len()];
+    for at in (1..dims.len()).rev() {
+        steps[at - 1] = steps[at] * dims[at] as usize;
+    }
+    let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
+    let mut index = vec![0_usize; dims.len()];
+    (0..dims.iter().product()).map(move |_| {
+        let place = index.iter().zip(&steps).map(|(index, step)| index * step).sum();
+        for (index, dim) in index.iter_mut().zip(&dims) {
+            *index += 1;
+            if *index < *dim {
+                break;
+            }
+            *index = 0;
+        }
+        place
+    })
+}
+
+/// Turns `columns` columns of elements of `item` bytes, which lie one behind the other, into rows.
+pub(super) fn transpose(from: &[u8], to: &mut [u8], columns: usize, item: usize) {
+    match item {
+        1 => elements::<1>(from, to, columns),
+        2 => elements::<2>(from, to, columns),
+        4 => elements::<4>(from, to, columns),
+        8 => elements::<8>(from, to, columns),
+        _ => elements::<16>(from, to, columns),
+    }
+}
+
+fn elements<const N: usize>(from: &[u8], to: &mut [u8], columns: usize) {
+    let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<N>().0);
+    let rows = from.len().checked_div(columns).unwrap_or(0);
+    for top in (0..rows).step_by(SQUARE) {
+        for left in (0..columns).step_by(SQUARE) {
+            for row in top..(top + SQUARE).min(rows) {
+                for column in left..(left + SQUARE).min(columns) {
+                    to[row * columns + column] = from[column * rows + row];
+                }
+            }
+        }
+    }
+}
+
+/// Reverses the bytes of every number of `width` bytes.
+pub(super) fn swap(bytes: &mut [u8], width: usize) {
+    match width {
+        2 => bytes.as_chunks_mut::<2>().0.iter_mut().for_each(|number| number.reverse()),
+        4 => bytes.as_chunks_mut::<4>().0.iter_mut().for_each(|number| number.reverse()),
+        8 => bytes.as_chunks_mut::<8>().0.iter_mut().for_each(|number| number.reverse()),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_the_first_index_fastest() {
+        assert_eq!(places(&[]).collect::<Vec<_>>(), [0]);
+        assert_eq!(places(&[3]).collect::<Vec<_>>(), [0, 1, 2]);
+        assert_eq!(places(&[2, 3]).collect::<Vec<_>>(), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(places(&[2, 0]).count(), 0);
+        let mut all: Vec<usize> = places(&[3, 4, 5]).collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..60).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_matrix_is_turned() {
+        for (rows, columns) in [(1, 1), (2, 3), (33, 65), (100, 7)] {
+            for item in [1, 2, 4, 8, 16] {
+                let element = |row: usize, column: usize| vec![(row * 31 + column * 7) as u8; item];
+                let from: Vec<u8> =
+                    (0..columns).flat_map(|c| (0..rows).flat_map(move |r| element(r, c))).collect();
+                let turned: Vec<u8> =
+                    (0..rows).flat_map(|r| (0..columns).flat_map(move |c| element(r, c))).collect();
+                let mut to = vec![0; from.len()];
+                transpose(&from, &mut to, columns, item);
+                assert!(to == turned, "{rows} x {columns} of {item}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_are_reversed() {
+        let mut bytes = [1, 2, 3, 4, 5, 6, 7, 8];
+        swap(&mut bytes, 2);
+        assert_eq!(bytes, [2, 1, 4, 3, 6, 5, 8, 7]);
+        swap(&mut bytes, 8);
+        assert_eq!(bytes, [7, 8, 5, 6, 3, 4, 1, 2]);
+        swap(&mut bytes, 1);
+        assert_eq!(bytes[0], 7);
+    }
+}
