@@ -77,6 +77,16 @@ def test_nan_payloads_and_signed_zeros_are_kept(npk, order):
     assert npk.load("c16").view("u8").tolist() == doubles.repeat(2).view(order + "u8").astype("u8").tolist()
 
 
+def test_any_true_byte_is_true(npk):
+    odd = np.array([0, 1, 2, 128, 255], np.uint8).view(bool)
+    npk.save({"odd": odd, "one": odd[3:4].reshape(())})
+    npk.append({"odd": odd[::-1]})
+    npk.replace({"odd": odd[2:3]}, [0])
+    wanted = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], np.uint8)
+    assert np.array_equal(npk.load("odd").view(np.uint8), wanted)
+    assert npk.load("one").view(np.uint8) == 1
+
+
 def test_subclasses_of_ndarray(npk, tmp_path):
     mapped = np.memmap(tmp_path / "memmap", "f4", "w+", shape=(3, 2))
     mapped[:] = 5

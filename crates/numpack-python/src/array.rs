@@ -39,6 +39,7 @@ impl<'py> Input<'py> {
         let dtype = dtype_of(&array.dtype())?;
         let plain = array.is_c_contiguous() && array.dtype().is_native_byteorder() != Some(false);
         let array = if plain { array } else { in_c_order(&array, dtype)? };
+        let array = if dtype == DataType::Bool { with_true_as_one(array)? } else { array };
         let shape = array.shape().iter().map(|&dim| dim as u64).collect();
         Ok(Input { array, dtype, shape, copied: None })
     }
@@ -106,6 +107,16 @@ fn in_c_order<'py>(
     kwargs.set_item(intern!(py, "dtype"), descr(py, dtype))?;
     kwargs.set_item(intern!(py, "order"), "C")?;
     Ok(numpy(py)?.call_method(intern!(py, "asarray"), (array,), Some(&kwargs))?.cast_into()?)
+}
+
+/// Views can make a `bool` of any byte; one that is neither 0 nor 1 is true, and is stored as 1.
+fn with_true_as_one(array: Bound<'_, PyUntypedArray>) -> PyResult<Bound<'_, PyUntypedArray>> {
+    let py = array.py();
+    if bytes_of(&array).chunks(4096).all(|part| part.iter().fold(0, |all, byte| all | byte) <= 1) {
+        return Ok(array);
+    }
+    let bytes = array.call_method1(intern!(py, "view"), (intern!(py, "u1"),))?;
+    Ok(bytes.call_method1(intern!(py, "astype"), (intern!(py, "?"),))?.cast_into()?)
 }
 
 /// The module `numpy`.
