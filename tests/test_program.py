@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -318,9 +319,7 @@ def test_verify_of_a_package(store):
     assert done.returncode == 1 and json.loads(done.stdout)["sound"] is False
 
 
-@pytest.mark.skipif(shutil.which("numpack") is None, reason="no program `numpack` on the path")
 def test_the_console_script(store):
-    done = subprocess.run(
-        ["numpack", "export", "data.npk", "x.npz"], capture_output=True, text=True, timeout=60
-    )
+    script = shutil.which("numpack", path=sysconfig.get_path("scripts"))
+    done = subprocess.run([script, "export", "data.npk", "x.npz"], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "3 arrays" in done.stdout
