@@ -23,9 +23,20 @@ settings.register_profile(
 settings.load_profile("numpack")
 
 # Without these some tests are skipped; `make test` sees to it that none is.
-OPTIONAL = (
-    "boto3 h5py moto.server numcodecs obstore pandas pyarrow safetensors scipy sklearn tqdm zarr".split()
-)
+OPTIONAL = [
+    "boto3",
+    "h5py",
+    "moto.server",
+    "numcodecs",
+    "obstore",
+    "pandas",
+    "pyarrow",
+    "safetensors",
+    "scipy",
+    "sklearn",
+    "tqdm",
+    "zarr",
+]
 
 
 def pytest_configure():
