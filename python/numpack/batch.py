@@ -157,9 +157,10 @@ class BatchModeContext:
             return self._arrays[name].shape
         return self._known(name).get_shape(name)
 
-    def get_member_list(self) -> List[str]:
-        """Names as they will be after the batch."""
-        stored = [name for name in self._direct().get_member_list() if name not in self._dropped]
+    def get_member_list(self, hidden: bool = False) -> List[str]:
+        """Names as they will be after the batch; hidden: those that listings leave out too."""
+        there = self._direct().get_member_list(hidden=hidden)
+        stored = [name for name in there if name not in self._dropped]
         return stored + [name for name in self._marked if name not in stored]
 
     def has_array(self, name: str) -> bool:
@@ -215,7 +216,7 @@ class BatchModeContext:
 
     def reset(self) -> None:
         """Drops every array at the end of the batch."""
-        self.drop(self.get_member_list())
+        self.drop(self.get_member_list(hidden=True))
 
     # How it is done.
 

@@ -50,6 +50,9 @@ pub(crate) enum Command {
 pub(crate) struct Ls {
     /// The store's folder.
     pub(crate) store: PathBuf,
+    /// List hidden arrays too: those that conversions keep beside others, such as the names of columns.
+    #[arg(short, long)]
+    pub(crate) all: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use numpack::storage::Partial;
-use numpack::{ArrayMetadata, Incoming, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
+use numpack::{ArrayMetadata, HIDDEN_PREFIX, Incoming, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -17,9 +17,6 @@ use crate::inspect::open;
 use crate::npy::{self, Source};
 use crate::output::{self, Output, bytes, clean, shape};
 use crate::progress::Work;
-
-/// Names that begin so are bookkeeping of `numpack.io`.
-const HIDDEN: &str = ".numpack/";
 
 /// The program around a conversion.
 pub(crate) struct Host<'a> {
@@ -93,8 +90,9 @@ fn check_import(args: &Import, place: &Place, format: Format) -> Result<(), Fail
 
 fn check_name(name: &str) -> Result<(), Failure> {
     numpack::check_name(name)?;
-    if name.starts_with(HIDDEN) {
-        let text = format!("invalid array name {name:?}: those that begin with {HIDDEN} are not for users");
+    if name.starts_with(HIDDEN_PREFIX) {
+        let text =
+            format!("invalid array name {name:?}: those that begin with {HIDDEN_PREFIX} are not for users");
         return Err(Failure::usage(text));
     }
     Ok(())
@@ -159,7 +157,7 @@ fn save(
 ) -> NpkResult<()> {
     let header = source.header().clone();
     // Names of columns that the array before came with.
-    let columns = format!("{HIDDEN}columns/{name}");
+    let columns = format!("{HIDDEN_PREFIX}columns/{name}");
     let array = Incoming {
         name,
         dtype: header.dtype,
@@ -226,7 +224,7 @@ pub(crate) fn export(args: &Export, host: &Host<'_>, output: &mut Output) -> Res
 /// The arrays to write: those that are named, or all but bookkeeping.
 fn chosen(store: &ParallelIO, args: &Export, format: Format) -> Result<Vec<ArrayMetadata>, Failure> {
     let arrays: Vec<ArrayMetadata> = if args.arrays.is_empty() {
-        store.metadata()?.into_iter().filter(|array| !array.name.starts_with(HIDDEN)).collect()
+        store.metadata()?.into_iter().filter(|array| !array.is_hidden()).collect()
     } else {
         args.arrays.iter().map(|name| store.get_array_metadata(name)).collect::<NpkResult<_>>()?
     };

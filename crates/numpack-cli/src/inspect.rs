@@ -23,7 +23,8 @@ pub(crate) fn open(path: &Path) -> NpkResult<ParallelIO> {
 /// # Errors
 /// Those of opening and printing.
 pub(crate) fn list(args: &Ls, output: &mut Output) -> NpkResult<Outcome> {
-    let arrays = open(&args.store)?.metadata()?;
+    let mut arrays = open(&args.store)?.metadata()?;
+    arrays.retain(|array| args.all || !array.is_hidden());
     if args.json {
         let arrays: Vec<Value> = arrays.iter().map(describe).collect();
         output.json(&json!({ "store": args.store.display().to_string(), "arrays": arrays }))?;
@@ -59,7 +60,9 @@ pub(crate) fn info(args: &Info, output: &mut Output) -> NpkResult<Outcome> {
         output.json(&room.json(&args.path, args.files))?;
         return Ok(Outcome::Fine);
     }
-    output.line(&format!("arrays   {}", room.arrays.len()))?;
+    let hidden = room.arrays.iter().filter(|(array, _)| array.is_hidden()).count();
+    let more = if hidden == 0 { String::new() } else { format!(" and {hidden} hidden") };
+    output.line(&format!("arrays   {}{more}", room.arrays.len() - hidden))?;
     output.line(&format!("live     {}", bytes(room.live)))?;
     output.line(&format!("deleted  {}", bytes(room.deleted)))?;
     output.line(&format!("free     {}", bytes(room.free)))?;

@@ -95,7 +95,7 @@ fn damaged(args: &Verify, text: &str, consequence: &str, output: &mut Output) ->
 /// Those of opening, compacting and printing.
 pub(crate) fn compact(args: &Compact, output: &mut Output) -> NpkResult<Outcome> {
     let store = OpenOptions::new().mode(Mode::ReadWrite).open(&args.store)?;
-    let names = if args.arrays.is_empty() { store.list_arrays() } else { args.arrays.clone() };
+    let names = if args.arrays.is_empty() { store.list_all_arrays() } else { args.arrays.clone() };
     // An unknown name is refused before any array is rewritten.
     let arrays = names.iter().map(|name| store.get_array_metadata(name)).collect::<NpkResult<Vec<_>>>()?;
     let mut done = Vec::new();

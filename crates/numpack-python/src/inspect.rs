@@ -9,7 +9,7 @@ use crate::pack::NumPack;
 
 #[pymethods]
 impl NumPack {
-    /// get_metadata(): what is known of every array, without reading rows.
+    /// get_metadata(): what is known of every array that is not hidden, without reading rows.
     ///
     /// Returns {"arrays": {name: {shape, dtype, size, modify_time, deleted_rows, file_bytes, data_file}},
     /// "path": str, "total_size": bytes of all live rows}. Sizes in bytes, times in microseconds since 1970.
@@ -18,7 +18,8 @@ impl NumPack {
             return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
         }
         let open = self.opened(py)?;
-        let found = open.read(py, ParallelIO::metadata)?;
+        let mut found = open.read(py, ParallelIO::metadata)?;
+        found.retain(|array| !array.is_hidden());
         let arrays = PyDict::new(py);
         for array in &found {
             let entry = PyDict::new(py);

@@ -37,11 +37,11 @@ impl NumPack {
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
-        self.get_member_list(py)?.len()
+        self.get_member_list(py, false)?.len()
     }
 
     fn __iter__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self.get_member_list(py)?.try_iter()?.into_any())
+        Ok(self.get_member_list(py, false)?.try_iter()?.into_any())
     }
 
     /// get(name, default=None): the loaded array, or the default when no array has this name.

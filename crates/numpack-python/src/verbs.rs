@@ -310,12 +310,17 @@ impl NumPack {
         Ok(PyTuple::new(py, shape)?.into_any())
     }
 
-    /// get_member_list(): the names of all arrays, the oldest first.
-    pub(crate) fn get_member_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    /// get_member_list(*, hidden=False): the names of the arrays, the oldest first.
+    ///
+    /// hidden: also of those whose names begin with ".numpack/", in which conversions keep what belongs to
+    /// other arrays, such as the names of their columns.
+    #[pyo3(signature = (*, hidden=false))]
+    pub(crate) fn get_member_list<'py>(&self, py: Python<'py>, hidden: bool) -> PyResult<Bound<'py, PyAny>> {
         if let Some(batch) = self.batch(py)? {
-            return batch.call_method0(intern!(py, "get_member_list"));
+            return batch.call_method1(intern!(py, "get_member_list"), (hidden,));
         }
-        let names = self.opened(py)?.read(py, |store| Ok(store.list_arrays()))?;
+        let list = if hidden { ParallelIO::list_all_arrays } else { ParallelIO::list_arrays };
+        let names = self.opened(py)?.read(py, |store| Ok(list(store)))?;
         Ok(PyList::new(py, names)?.into_any())
     }
 

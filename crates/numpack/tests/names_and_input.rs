@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ndarray::{ArrayD, IxDyn};
+use numpack::HIDDEN_PREFIX;
 use numpack::ndarray;
 use numpack::prelude::*;
 
@@ -457,4 +458,19 @@ fn without_permission(dir: &Path) {
         }
     }
     refused(ParallelIO::new(dir.join("new")), denied, &["new"]);
+}
+
+#[test]
+fn hidden_arrays_are_listed_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let hidden = format!("{HIDDEN_PREFIX}columns/a");
+    store.save_slice("a", &[1_u8], &[1]).unwrap();
+    store.save_slice(&hidden, &[2_u8], &[1]).unwrap();
+    assert_eq!(store.list_arrays(), ["a"]);
+    assert_eq!(store.list_all_arrays(), ["a", hidden.as_str()]);
+    assert!(store.has_array(&hidden));
+    assert_eq!(store.metadata().unwrap().iter().filter(|array| array.is_hidden()).count(), 1);
+    store.reset().unwrap();
+    assert!(store.list_all_arrays().is_empty());
 }

@@ -97,7 +97,7 @@ def only(found: Sequence[Stored]) -> Stored:
 
 def _chosen(store: NumPack, names: Names) -> List[str]:
     if names is None:
-        return [name for name in store.get_member_list() if not name.startswith(HIDDEN)]
+        return store.get_member_list()
     chosen = [names] if isinstance(names, str) else list(names)
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"an array is named twice: {chosen}")

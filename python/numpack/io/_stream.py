@@ -210,7 +210,7 @@ def _fill(store: NumPack, sources: Sequence[Source], block: int, meter: Meter, d
                 whole[columns_name(source.name)] = source.columns.to_array()
         _publish(store, whole, staged, _outdated(store, whole, staged, drop_others))
     except BaseException:
-        left = [name for name in store.get_member_list() if name.startswith(prefix)]
+        left = [name for name in store.get_member_list(hidden=True) if name.startswith(prefix)]
         store.drop(left)
         raise
 
@@ -239,7 +239,7 @@ def _outdated(
     if not drop_others:
         old = [columns_name(name) for name in new if columns_name(name) not in new]
         return [name for name in old if store.has_array(name)]
-    return [name for name in store.get_member_list() if name not in new and not name.startswith(_STAGED)]
+    return [name for name in store.get_member_list(hidden=True) if name not in new and not name.startswith(_STAGED)]
 
 
 def _publish(
@@ -251,7 +251,7 @@ def _publish(
 
 def _drop_abandoned(store: NumPack) -> None:
     """Drops what killed processes left under hidden names."""
-    names = [name for name in store.get_member_list() if name.startswith(_STAGED)]
+    names = [name for name in store.get_member_list(hidden=True) if name.startswith(_STAGED)]
     for name in names:
         if is_abandoned(name[len(_STAGED) :].partition("/")[0]):
             # Another process may do the same at the same time.

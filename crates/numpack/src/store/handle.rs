@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
 use super::core::{Core, Writing};
-use super::metadata::ArrayMetadata;
+use super::metadata::{ArrayMetadata, HIDDEN_PREFIX};
 use super::open::{open_folder, open_path, own_core};
 use super::raw::{Elements, RawArray, RawRows};
 use super::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
@@ -345,8 +345,16 @@ impl ParallelIO {
         self.core().and_then(|core| core.array(name)).is_ok()
     }
 
-    /// The names of all arrays, the oldest first; what is known when the store cannot be read any more.
+    /// The names of the arrays, the oldest first, without hidden ones ([`HIDDEN_PREFIX`](crate::HIDDEN_PREFIX));
+    /// what is known when the store cannot be read any more.
     pub fn list_arrays(&self) -> Vec<String> {
+        let mut names = self.list_all_arrays();
+        names.retain(|name| !name.starts_with(HIDDEN_PREFIX));
+        names
+    }
+
+    /// The names of all arrays, hidden ones among them, the oldest first.
+    pub fn list_all_arrays(&self) -> Vec<String> {
         let Ok(core) = self.core() else { return Vec::new() };
         // Reading new commits failed: every call that returns a result says so.
         core.refresh().unwrap_or_default();
@@ -366,7 +374,7 @@ impl ParallelIO {
         Ok(ArrayMetadata::of(&*self.core()?.array(name)?))
     }
 
-    /// Descriptions of all arrays as of one commit, the oldest first.
+    /// Descriptions of all arrays as of one commit, hidden ones among them, the oldest first.
     ///
     /// # Errors
     /// `Corrupted`, `Io`.

@@ -6,6 +6,10 @@ use super::core::Core;
 use crate::catalog::ArrayState;
 use crate::core::dtype::DataType;
 
+/// How the names of hidden arrays begin: those in which tools keep what belongs to other arrays, such as the names
+/// of their columns. Listings leave them out; by its name a hidden array is an array like any other.
+pub const HIDDEN_PREFIX: &str = ".numpack/";
+
 /// Description of an array as of one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,6 +33,11 @@ pub struct ArrayMetadata {
 }
 
 impl ArrayMetadata {
+    /// Whether the array is one that listings leave out, see [`HIDDEN_PREFIX`].
+    pub fn is_hidden(&self) -> bool {
+        self.name.starts_with(HIDDEN_PREFIX)
+    }
+
     pub(super) fn of(array: &ArrayState) -> ArrayMetadata {
         ArrayMetadata {
             name: array.name.to_string(),

@@ -26,7 +26,7 @@ mod verify;
 mod writable;
 
 pub use handle::ParallelIO;
-pub use metadata::ArrayMetadata;
+pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
 pub use raw::{RawArray, RawRows};
 pub(crate) use read::Source;
 pub use save::check_name;
