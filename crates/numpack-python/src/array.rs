@@ -44,6 +44,21 @@ impl<'py> Input<'py> {
         Ok(Input { array, dtype, shape, copied: None })
     }
 
+    /// Converts queries for rows of a dtype. Plain numbers are taken as they are; whole ones take the dtype of
+    /// the rows when it holds them, as bits and probabilities have to.
+    ///
+    /// # Errors
+    /// As for [`Input::new`].
+    pub(crate) fn question(value: &Bound<'py, PyAny>, rows: DataType) -> PyResult<Input<'py>> {
+        let (py, own) = (value.py(), Input::new(value, None)?);
+        if has_dtype(value) || !matches!(own.array.dtype().kind(), b'b' | b'i' | b'u') {
+            return Ok(own);
+        }
+        let cast = own.array.call_method1(intern!(py, "astype"), (descr(py, rows),))?;
+        let same = numpy(py)?.call_method1(intern!(py, "array_equal"), (&cast, &own.array))?;
+        if same.is_truthy()? { Input::new(&cast, None) } else { Ok(own) }
+    }
+
     /// With bytes of its own: a replace looks at them several times, and must see the same each time although
     /// the program may change the array meanwhile. Save and append need no copy: each byte is read once.
     pub(crate) fn into_copied(mut self) -> Self {
@@ -83,15 +98,19 @@ impl<'py> Input<'py> {
     }
 }
 
+/// Whether a value brings a dtype of its own, as lists do not.
+fn has_dtype(value: &Bound<'_, PyAny>) -> bool {
+    let signs = ["dtype", "__array__", "__array_interface__", "__buffer__"];
+    signs.into_iter().any(|name| value.hasattr(name).unwrap_or(false))
+}
+
 fn as_array<'py>(
     value: &Bound<'py, PyAny>,
     stored: Option<DataType>,
 ) -> PyResult<Bound<'py, PyUntypedArray>> {
     let py = value.py();
     let kwargs = PyDict::new(py);
-    let own_dtype = ["dtype", "__array__", "__array_interface__", "__buffer__"];
-    let typed = own_dtype.into_iter().any(|name| value.hasattr(name).unwrap_or(false));
-    if let Some(stored) = stored.filter(|_| !typed) {
+    if let Some(stored) = stored.filter(|_| !has_dtype(value)) {
         kwargs.set_item(intern!(py, "dtype"), descr(py, stored))?;
     }
     let array = numpy(py)?.call_method(intern!(py, "asarray"), (value,), Some(&kwargs))?;

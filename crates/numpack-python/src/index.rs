@@ -10,11 +10,22 @@ use crate::array::numpy;
 use crate::memory::i64s_of;
 
 /// Row numbers, ready for the engine.
-pub(crate) enum Rows<'py> {
+pub(crate) struct Rows<'py> {
+    numbers: Numbers<'py>,
+    of: Option<u64>,
+}
+
+enum Numbers<'py> {
     /// Converted.
     Owned(Vec<i64>),
     /// An int64 array, read where it is.
     Array(Bound<'py, PyUntypedArray>),
+}
+
+impl From<Vec<i64>> for Rows<'_> {
+    fn from(numbers: Vec<i64>) -> Self {
+        Rows { numbers: Numbers::Owned(numbers), of: None }
+    }
 }
 
 impl<'py> Rows<'py> {
@@ -23,10 +34,31 @@ impl<'py> Rows<'py> {
     /// # Errors
     /// `ValueError` for what is no index, `IndexError` as NumPy raises it.
     pub(crate) fn new(indexes: &Bound<'py, PyAny>, rows: impl FnOnce() -> PyResult<u64>) -> PyResult<Self> {
+        let mut of = None;
+        let numbers = Numbers::new(indexes, || Ok(*of.insert(rows()?)))?;
+        Ok(Rows { numbers, of })
+    }
+
+    /// The number of rows that was asked for to read the indexes.
+    pub(crate) fn of(&self) -> Option<u64> {
+        self.of
+    }
+
+    /// The row numbers.
+    pub(crate) fn as_slice(&self) -> &[i64] {
+        match &self.numbers {
+            Numbers::Owned(rows) => rows,
+            Numbers::Array(array) => i64s_of(array).unwrap_or_default(),
+        }
+    }
+}
+
+impl<'py> Numbers<'py> {
+    fn new(indexes: &Bound<'py, PyAny>, rows: impl FnOnce() -> PyResult<u64>) -> PyResult<Self> {
         if let Ok(list) = indexes.cast::<PyList>()
             && let Some(rows) = plain_ints(list)
         {
-            return Ok(Rows::Owned(rows));
+            return Ok(Numbers::Owned(rows));
         }
         if let Ok(array) = indexes.cast::<PyUntypedArray>() {
             return from_array(array.clone(), rows);
@@ -39,16 +71,16 @@ impl<'py> Rows<'py> {
             || indexes.is_instance_of::<PyRange>()
         {
             if indexes.len()? == 0 {
-                return Ok(Rows::Owned(Vec::new()));
+                return Ok(Numbers::Owned(Vec::new()));
             }
             let array = numpy(indexes.py())?.call_method1(intern!(indexes.py(), "asarray"), (indexes,))?;
             return from_array(array.cast_into()?, rows);
         }
         if indexes.is_instance_of::<PyInt>() && !indexes.is_instance_of::<PyBool>() {
-            return Ok(Rows::Owned(vec![int(indexes)?]));
+            return Ok(Numbers::Owned(vec![int(indexes)?]));
         }
         if let Some(number) = integer(indexes)? {
-            return Ok(Rows::Owned(vec![int(&number)?]));
+            return Ok(Numbers::Owned(vec![int(&number)?]));
         }
         if indexes.hasattr(intern!(indexes.py(), "__array__"))? {
             let array = numpy(indexes.py())?.call_method1(intern!(indexes.py(), "asarray"), (indexes,))?;
@@ -62,14 +94,6 @@ impl<'py> Rows<'py> {
             "The indexes must be int or list or numpy.ndarray or slice. Got {}.",
             indexes.get_type().name()?
         )))
-    }
-
-    /// The row numbers.
-    pub(crate) fn as_slice(&self) -> &[i64] {
-        match self {
-            Rows::Owned(rows) => rows,
-            Rows::Array(array) => i64s_of(array).unwrap_or_default(),
-        }
     }
 }
 
@@ -101,16 +125,16 @@ fn int(index: &Bound<'_, PyAny>) -> PyResult<i64> {
         .map_err(|_| PyIndexError::new_err(format!("index {index} is out of bounds for any array")))
 }
 
-fn from_slice<'py>(slice: &Bound<'py, PySlice>, rows: u64) -> PyResult<Rows<'py>> {
+fn from_slice<'py>(slice: &Bound<'py, PySlice>, rows: u64) -> PyResult<Numbers<'py>> {
     let found = slice.indices(rows as isize)?;
     let (start, step) = (found.start as i64, found.step as i64);
-    Ok(Rows::Owned((0..found.slicelength as i64).map(|i| start + i * step).collect()))
+    Ok(Numbers::Owned((0..found.slicelength as i64).map(|i| start + i * step).collect()))
 }
 
 fn from_array<'py>(
     array: Bound<'py, PyUntypedArray>,
     rows: impl FnOnce() -> PyResult<u64>,
-) -> PyResult<Rows<'py>> {
+) -> PyResult<Numbers<'py>> {
     let (py, kind) = (array.py(), array.dtype().kind());
     if array.ndim() > 1 {
         let shape = array.shape().to_vec();
@@ -120,7 +144,7 @@ fn from_array<'py>(
         return from_mask(&array, rows()?);
     }
     if array.len() == 0 {
-        return Ok(Rows::Owned(Vec::new()));
+        return Ok(Numbers::Owned(Vec::new()));
     }
     if kind != b'i' && kind != b'u' {
         let text =
@@ -133,12 +157,12 @@ fn from_array<'py>(
         && array.dtype().is_native_byteorder() == Some(true)
         && i64s_of(&array).is_some();
     if borrowed {
-        return Ok(Rows::Array(array));
+        return Ok(Numbers::Array(array));
     }
     if kind == b'u' && array.dtype().itemsize() == 8 {
         // Python's ints know values that int64 has no room for.
         let items = array.call_method0(intern!(py, "ravel"))?.call_method0(intern!(py, "tolist"))?;
-        return Ok(Rows::Owned(items.try_iter()?.map(|item| int(&item?)).collect::<PyResult<_>>()?));
+        return Ok(Numbers::Owned(items.try_iter()?.map(|item| int(&item?)).collect::<PyResult<_>>()?));
     }
     let kwargs = PyDict::new(py);
     kwargs.set_item("dtype", "int64")?;
@@ -146,10 +170,10 @@ fn from_array<'py>(
     let array: Bound<'py, PyUntypedArray> =
         numpy(py)?.call_method(intern!(py, "array"), (array,), Some(&kwargs))?.cast_into()?;
     let rows = i64s_of(&array).unwrap_or_default().to_vec();
-    Ok(Rows::Owned(rows))
+    Ok(Numbers::Owned(rows))
 }
 
-fn from_mask<'py>(mask: &Bound<'py, PyUntypedArray>, rows: u64) -> PyResult<Rows<'py>> {
+fn from_mask<'py>(mask: &Bound<'py, PyUntypedArray>, rows: u64) -> PyResult<Numbers<'py>> {
     let py = mask.py();
     if mask.len() as u64 != rows {
         return Err(PyIndexError::new_err(format!(

@@ -407,7 +407,7 @@ impl LazyArray {
         let rows = Rows::new(indices, || Ok(parts.view.len()))?;
         let result = PyList::empty(py);
         for batch in rows.as_slice().chunks(batch_size) {
-            let batch = parts.gather(py, &Rows::Owned(batch.to_vec()))?;
+            let batch = parts.gather(py, &Rows::from(batch.to_vec()))?;
             batch.try_iter()?.try_for_each(|row| result.append(row?))?;
         }
         Ok(result)

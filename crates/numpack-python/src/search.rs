@@ -138,7 +138,7 @@ impl NumPack {
         }
         let (open, metric, k) = (self.opened(py)?, metric_of(&metric)?, k_of(k)?);
         let stored = open.store.get_array_metadata(&array_name).map_err(raise)?;
-        let (input, rows) = (Input::new(queries, Some(stored.dtype))?, Where::new(r#where)?);
+        let (input, rows) = (Input::question(queries, stored.dtype)?, Where::new(r#where)?);
         let vectors = input.vectors()?;
         let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
         let filter = rows.filter();

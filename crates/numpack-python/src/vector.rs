@@ -1,13 +1,13 @@
 //! The class `VectorEngine`: scores and exact top-k over arrays in memory.
 
-use numpack::vector::{self, Hits, SearchOptions};
+use numpack::vector::{self, Hits, Metric, SearchOptions};
 use numpy::IntoPyArray;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::array::Input;
+use crate::array::{Input, numpy};
 use crate::errors::raise;
 use crate::search::{flat, k_of, metric_of, run};
 
@@ -36,6 +36,11 @@ pub(crate) struct VectorEngine {
 fn work(queries: &Input<'_>, candidates: &Input<'_>) -> u64 {
     let count = if queries.ndim() == 2 { queries.shape()[0] } else { 1 };
     candidates.shape().iter().product::<u64>().saturating_mul(count)
+}
+
+/// What an element costs, in multiplications.
+fn cost_of(metric: Metric) -> u64 {
+    if matches!(metric, Metric::KullbackLeibler | Metric::JensenShannon) { 32 } else { 1 }
 }
 
 #[pymethods]
@@ -92,7 +97,9 @@ impl VectorEngine {
     ) -> PyResult<Bound<'py, PyAny>> {
         let (query, rows, metric) = (Input::new(query, None)?, matrix(candidates)?, metric_of(&metric)?);
         let (queries, candidates) = (query.vectors()?, rows.vectors()?);
-        let scores = run(py, 0, |_| self.engine.batch_compute(&queries, &candidates, metric))?;
+        let work = work(&query, &rows).saturating_mul(cost_of(metric));
+        let scores =
+            run(py, work, |cancel| self.engine.batch_compute_until(cancel, &queries, &candidates, metric))?;
         let scores = scores.into_pyarray(py).into_any();
         if query.ndim() == 1 {
             return Ok(scores);
@@ -153,7 +160,7 @@ impl VectorEngine {
         query: &Bound<'py, PyAny>,
         candidates: &Bound<'py, PyAny>,
         metric: std::borrow::Cow<'_, str>,
-        global_offset: u64,
+        global_offset: &Bound<'py, PyAny>,
         current_indices: &Bound<'py, PyAny>,
         current_scores: &Bound<'py, PyAny>,
         k: i64,
@@ -165,8 +172,13 @@ impl VectorEngine {
             let text = format!("is_similarity must be {} for {metric}", metric.is_similarity());
             return Err(PyValueError::new_err(text));
         }
-        let indices: Vec<u64> = current_indices.call_method0(intern!(py, "tolist"))?.extract()?;
-        let scores: Vec<f64> = current_scores.call_method0(intern!(py, "tolist"))?.extract()?;
+        let end = |offset: u64| offset.checked_add(candidates.shape()[0]).map(|_| offset);
+        let global_offset = global_offset.extract().ok().and_then(end).ok_or_else(|| {
+            PyValueError::new_err(format!("global_offset must be a row number, got {global_offset}"))
+        })?;
+        let list = |values| numpy(py)?.call_method1("asarray", (values,))?.call_method0("tolist");
+        let (indices, scores): (Vec<u64>, Vec<f64>) =
+            (list(current_indices)?.extract()?, list(current_scores)?.extract()?);
         let (query, rows) = (query.vectors()?, candidates.vectors()?);
         let hits = run(py, 0, |_| {
             self.engine.merge_segment(&query, &rows, metric, k, global_offset, &indices, &scores)
@@ -184,7 +196,8 @@ impl VectorEngine {
         metric: &str,
         k: i64,
     ) -> PyResult<Hits> {
-        let (metric, k, work) = (metric_of(metric)?, k_of(k)?, work(queries, candidates));
+        let (metric, k) = (metric_of(metric)?, k_of(k)?);
+        let work = work(queries, candidates).saturating_mul(cost_of(metric));
         let (queries, rows) = (queries.vectors()?, candidates.vectors()?);
         run(py, work, |cancel| {
             let options = SearchOptions { filter: None, cancel: Some(cancel) };

@@ -2,7 +2,7 @@
 //!
 //! While a batch is under way each verb hands its arguments to it (`python/numpack/batch.py`).
 
-use numpack::{DataType, NpkResult, ParallelIO, RawArray, RawRows};
+use numpack::{DataType, NpkError, NpkResult, ParallelIO, RawArray, RawDrop, RawRows};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -85,6 +85,24 @@ fn shape_of(store: &ParallelIO, name: &str) -> PyResult<Vec<u64>> {
 /// Rows of an array, for slices and masks; a scalar has none, which the verb then says.
 fn rows_of(store: &ParallelIO, name: &str) -> PyResult<u64> {
     Ok(shape_of(store, name)?.first().copied().unwrap_or(0))
+}
+
+/// Slices and masks are about a number of rows. `attempt` works them out and makes its call, which is refused
+/// when the array has another number by then; it then returns `None` and is made again.
+fn until_rows_stay<R>(mut attempt: impl FnMut() -> PyResult<Option<R>>) -> PyResult<R> {
+    loop {
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+    }
+}
+
+/// `None` for a call that was refused because the array has another number of rows.
+fn unless_rows_changed<R>(result: NpkResult<R>) -> NpkResult<Option<R>> {
+    match result {
+        Err(NpkError::RowsChanged { .. }) => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 fn load<'py>(open: &Open, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -187,11 +205,23 @@ impl NumPack {
             let single = one && input.ndim() + 1 == shape_of(&open.store, &name)?.len();
             parts.push((name, if single { input.into_one_row() } else { input }.into_copied(), rows));
         }
-        let raw: Vec<RawRows<'_>> = parts
-            .iter()
-            .map(|(name, input, rows)| RawRows { rows: input.raw(name), indexes: rows.as_slice() })
-            .collect();
-        open.write(py, |store| store.replace_raw(&raw))
+        until_rows_stay(|| {
+            let raw: Vec<RawRows<'_>> = parts
+                .iter()
+                .map(|(name, input, rows)| RawRows {
+                    rows: input.raw(name),
+                    indexes: rows.as_slice(),
+                    of: rows.of(),
+                })
+                .collect();
+            if let Some(done) = open.write(py, |store| unless_rows_changed(store.replace_raw(&raw)))? {
+                return Ok(Some(done));
+            }
+            for (name, _, rows) in &mut parts {
+                *rows = Rows::new(indexes, || rows_of(&open.store, name))?;
+            }
+            Ok(None)
+        })
     }
 
     /// append(arrays): appends rows to existing arrays, in one commit.
@@ -229,12 +259,18 @@ impl NumPack {
             let names: Vec<&str> = names.iter().map(|name| &**name).collect();
             return open.write(py, |store| store.drop_many(&names));
         };
-        let rows = names
-            .iter()
-            .map(|name| Rows::new(indexes, || rows_of(&open.store, name)))
-            .collect::<PyResult<Vec<_>>>()?;
-        let drops: Vec<_> = names.iter().zip(&rows).map(|(name, rows)| (&**name, rows.as_slice())).collect();
-        open.write(py, |store| store.drop_rows_many(&drops))
+        until_rows_stay(|| {
+            let rows = names
+                .iter()
+                .map(|name| Rows::new(indexes, || rows_of(&open.store, name)))
+                .collect::<PyResult<Vec<_>>>()?;
+            let drops: Vec<_> = names
+                .iter()
+                .zip(&rows)
+                .map(|(name, rows)| RawDrop { name, indexes: rows.as_slice(), of: rows.of() })
+                .collect();
+            open.write(py, |store| unless_rows_changed(store.drop_rows_raw(&drops)))
+        })
     }
 
     /// update(array_name): rewrites the array without its deleted rows, in constant memory.
@@ -259,20 +295,13 @@ impl NumPack {
             return batch.call_method1(intern!(py, "getitem"), (&*array_name, indexes));
         }
         let open = self.opened(py)?;
-        // Slices and masks are about a number of rows: they are read from the commit that has it.
-        let mut view = None;
-        let rows = Rows::new(indexes, || {
-            let found = open.read(py, |store| store.get_array_view(&array_name))?;
-            let rows = found.shape().first().copied().unwrap_or(0);
-            view = Some(found);
-            Ok(rows)
-        })?;
-        let indexes = rows.as_slice();
-        let found = open.read(py, |store| match &view {
-            Some(view) => view.gather_into(indexes, allocate),
-            None => store.getitem_into(&array_name, indexes, allocate),
-        })?;
-        Ok(found.into_py(py))
+        until_rows_stay(|| {
+            let rows = Rows::new(indexes, || rows_of(&open.store, &array_name))?;
+            let (numbers, of) = (rows.as_slice(), rows.of());
+            let read = |store: &ParallelIO| store.getitem_into(&array_name, numbers, of, allocate);
+            let found = open.read(py, |store| unless_rows_changed(read(store)))?;
+            Ok(found.map(|found| found.into_py(py)))
+        })
     }
 
     /// stream_load(array_name, buffer_size=None): an iterator over batches of `buffer_size` rows (None: one).
@@ -332,7 +361,7 @@ impl NumPack {
         let open = self.opened(py)?;
         open.read(py, |store| match store.get_shape(&array_name) {
             Ok(_) => Ok(true),
-            Err(numpack::NpkError::ArrayNotFound(_)) => Ok(false),
+            Err(NpkError::ArrayNotFound(_)) => Ok(false),
             Err(error) => Err(error),
         })
     }

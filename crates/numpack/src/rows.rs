@@ -4,6 +4,19 @@ use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Run;
 
+/// An error when the array has another number of rows than row numbers are about.
+///
+/// # Errors
+/// `RowsChanged`.
+pub(crate) fn check_count(array: &ArrayState, of: Option<u64>) -> NpkResult<()> {
+    match of {
+        Some(expected) if expected != array.rows() => {
+            Err(NpkError::RowsChanged { array: array.name.to_string(), expected, found: array.rows() })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Physical rows of `indexes` in the order given: negative ones count from the end, deleted rows do not count.
 ///
 /// # Errors

@@ -438,6 +438,7 @@ impl World {
                     .map(|((r, (dtype, shape)), bytes)| numpack::RawRows {
                         rows: numpack::RawArray { name: NAMES[r.name], dtype: *dtype, shape, bytes },
                         indexes: &r.indexes,
+                        of: None,
                     })
                     .collect();
                 match &given[..] {

@@ -1,25 +1,27 @@
 //! Dropping rows (logically), arrays, or everything: one record, no data written.
 
 use super::core::{Core, Writing};
+use super::raw::RawDrop;
 use super::read::require_rows;
 use super::save::check_names_differ;
 use crate::catalog::DELETABLE_ROWS;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Op;
-use crate::rows::{physical_rows, runs_of};
+use crate::rows::{check_count, physical_rows, runs_of};
 
 impl Core {
     /// Deletes rows of arrays logically, in one commit; later indexes move down. An index may be given twice.
     ///
     /// # Errors
     /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of a commit.
-    pub(crate) fn drop_rows(&self, writing: &Writing<'_>, drops: &[(&str, &[i64])]) -> NpkResult<()> {
-        check_names_differ(drops.iter().map(|drop| drop.0))?;
+    pub(crate) fn drop_rows(&self, writing: &Writing<'_>, drops: &[RawDrop<'_>]) -> NpkResult<()> {
+        check_names_differ(drops.iter().map(|drop| drop.name))?;
         let mut ops = Vec::with_capacity(drops.len());
-        for (name, indexes) in drops {
-            let array = self.known_array(name)?;
+        for drop in drops {
+            let array = self.known_array(drop.name)?;
             require_rows(&array)?;
-            let mut rows = physical_rows(&array, indexes)?;
+            check_count(&array, drop.of)?;
+            let mut rows = physical_rows(&array, drop.indexes)?;
             rows.sort_unstable();
             rows.dedup();
             if let Some(&highest) = rows.last() {

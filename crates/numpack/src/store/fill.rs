@@ -61,16 +61,18 @@ impl ParallelIO {
     }
 
     /// Rows by index, as [`ParallelIO::getitem`], in memory that `allocate` returns for their dtype and shape.
+    /// `of` is the number of rows that the indexes are about, as in [`RawRows`](crate::RawRows).
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`ParallelIO::load_into`].
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, `RowsChanged`, and those of [`ParallelIO::load_into`].
     pub fn getitem_into<B: AsMut<[MaybeUninit<u8>]>>(
         &self,
         name: &str,
         indexes: &[i64],
+        of: Option<u64>,
         mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
     ) -> NpkResult<B> {
-        let (_, target) = self.core()?.read_rows(name, indexes, |array, rows| {
+        let (_, target) = self.core()?.read_rows(name, indexes, of, |array, rows| {
             let mut shape = array.shape.clone();
             shape[0] = rows;
             Filled::new(&mut allocate, array.dtype, &shape)

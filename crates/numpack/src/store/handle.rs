@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use super::core::{Core, Writing};
 use super::metadata::{ArrayMetadata, HIDDEN_PREFIX};
 use super::open::{open_folder, open_path, own_core};
-use super::raw::{Elements, RawArray, RawRows};
+use super::raw::{Elements, RawArray, RawDrop, RawRows};
 use super::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
 use super::verify::{Report, verify};
 use crate::core::dtype::DataType;
@@ -152,7 +152,7 @@ impl ParallelIO {
     /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`ParallelIO::load_array`].
     pub fn getitem<T: NpkElement>(&self, name: &str, indexes: &[i64]) -> NpkResult<ArrayD<T>> {
         let core = self.core()?;
-        let (array, target) = core.read_rows(name, indexes, |array, rows| {
+        let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
             check_dtype_of::<T>(array)?;
             Elements::<T>::with_len(rows.saturating_mul(array.row_elements()))
         })?;
@@ -167,7 +167,7 @@ impl ParallelIO {
     /// As for [`ParallelIO::getitem`], without regard to types.
     pub fn read_rows(&self, name: &str, indexes: &[i64]) -> NpkResult<Vec<u8>> {
         let core = self.core()?;
-        let (array, target) = core.read_rows(name, indexes, |array, rows| {
+        let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
             Elements::<u8>::with_len(rows.saturating_mul(array.row_bytes()))
         })?;
         finish(&core, &array, target)
@@ -266,6 +266,7 @@ impl ParallelIO {
             .map(|(name, shape, array, indexes)| RawRows {
                 rows: RawArray { name, dtype: T::DTYPE, shape, bytes: elements(array) },
                 indexes,
+                of: None,
             })
             .collect();
         self.replace_raw(&raw)
@@ -278,13 +279,13 @@ impl ParallelIO {
     pub fn replace_slice<T: NpkElement>(&self, name: &str, values: &[T], indexes: &[i64]) -> NpkResult<()> {
         let shape = self.shape_for(name, values.len())?;
         let rows = RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) };
-        self.replace_raw(&[RawRows { rows, indexes }])
+        self.replace_raw(&[RawRows { rows, indexes, of: None }])
     }
 
     /// Replaces rows given as bytes in several arrays, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_many`].
+    /// As for [`ParallelIO::replace_many`]; `RowsChanged`.
     pub fn replace_raw(&self, replaces: &[RawRows<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.replace(writing, replaces))
     }
@@ -295,7 +296,7 @@ impl ParallelIO {
     /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for rows of a scalar; `Locked`, `ReadOnly`, `Io`.
     pub fn drop_arrays(&self, name: &str, indexes: Option<&[i64]>) -> NpkResult<()> {
         self.write(|core, writing| match indexes {
-            Some(indexes) => core.drop_rows(writing, &[(name, indexes)]),
+            Some(indexes) => core.drop_rows(writing, &[RawDrop { name, indexes, of: None }]),
             None => core.remove_arrays(writing, &[name]),
         })
     }
@@ -313,6 +314,16 @@ impl ParallelIO {
     /// # Errors
     /// As for [`ParallelIO::drop_arrays`]; `InvalidArgument` for a name given twice.
     pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
+        let drops: Vec<_> =
+            drops.iter().map(|&(name, indexes)| RawDrop { name, indexes, of: None }).collect();
+        self.drop_rows_raw(&drops)
+    }
+
+    /// Deletes rows of several arrays logically, in one commit.
+    ///
+    /// # Errors
+    /// As for [`ParallelIO::drop_rows_many`]; `RowsChanged`.
+    pub fn drop_rows_raw(&self, drops: &[RawDrop<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.drop_rows(writing, drops))
     }
 

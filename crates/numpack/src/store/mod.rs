@@ -27,7 +27,7 @@ mod writable;
 
 pub use handle::ParallelIO;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
-pub use raw::{RawArray, RawRows};
+pub use raw::{RawArray, RawDrop, RawRows};
 pub(crate) use read::Source;
 pub use save::check_name;
 pub use save_from::{ArrayWriter, Incoming};

@@ -6,21 +6,23 @@
 
 use std::collections::HashMap;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::core::{Core, LogState, Settled};
-use super::read::{Scope, Source, copy};
+use super::read::{Scope, Source, Target, copy};
 use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{Op, Run};
-use crate::rows::Plan;
+use crate::rows::{Plan, live_runs};
 use crate::storage::data_file::DataFile;
 
 /// Bytes of replaced rows by physical row; later replaces have won.
 pub(super) type Rows = HashMap<u64, Vec<u8>>;
 
 impl Core {
-    /// As [`Core::read`], whatever writers do meanwhile.
+    /// Fills `dst` with the rows of the plan as of one commit, whatever writers do meanwhile; false when the
+    /// array has changed what the plan depends on, and the plan must be made anew.
     ///
     /// # Errors
     /// `Corrupted`, `Io`.
@@ -36,6 +38,47 @@ impl Core {
         let Some((_, rows)) = self.replaced_since(&source.array, settled, scope)? else { return Ok(false) };
         lay_over(&rows, plan, source.array.row_bytes() as usize, dst);
         Ok(true)
+    }
+
+    /// The rows of a plan for a range, as of one commit. When the range ends with the array, rows appended
+    /// meanwhile belong to it: they are copied as well, until no more have come while the last ones were copied,
+    /// so a large array is read although a writer appends and replaces all the time. `None` when the plan must
+    /// be made anew.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`, and those of `plan`.
+    pub(super) fn read_growing<B: Target>(
+        &self,
+        mut source: Source,
+        mut rows: Range<u64>,
+        mut target: B,
+        plan: &mut impl FnMut(&ArrayState) -> NpkResult<(Range<u64>, B)>,
+    ) -> NpkResult<Option<(Arc<ArrayState>, B)>> {
+        let settled = self.log().settled.clone();
+        let runs = live_runs(&source.array, rows.start, rows.end);
+        copy(&source, Plan::Runs(&runs), target.bytes())?;
+        loop {
+            let found = self.replaced_since(&source.array, settled.clone(), Scope::Logical)?;
+            let Some((now, replaced)) = found else { return Ok(None) };
+            let grown = now.physical_rows() != source.array.physical_rows();
+            if !grown || rows.end < source.array.rows() {
+                let runs = live_runs(&source.array, rows.start, rows.end);
+                let size = source.array.row_bytes() as usize;
+                lay_over(&replaced, Plan::Runs(&runs), size, target.bytes());
+                return Ok(Some((source.array, target)));
+            }
+            let (longer, mut larger) = plan(&now)?;
+            if longer.start != rows.start || longer.end < rows.end {
+                return Ok(None);
+            }
+            source.file.confirm(now.bytes())?;
+            source.array = now;
+            let known = target.bytes().len();
+            larger.bytes()[..known].copy_from_slice(target.bytes());
+            let runs = live_runs(&source.array, rows.end, longer.end);
+            copy(&source, Plan::Runs(&runs), &mut larger.bytes()[known..])?;
+            (rows, target) = (longer, larger);
+        }
     }
 
     /// The array as of now and the rows that were replaced since a settled place; `None` when the array has
@@ -76,7 +119,9 @@ impl Core {
         let span =
             LogState { tail: log.tail.clone(), settled: log.settled.clone(), moved: false, refused: None };
         drop(log);
-        let rows = self.replaced_rows(&span, array)?;
+        let mut rows = self.replaced_rows(&span, array)?;
+        // The log may know rows that were appended after the array was looked up.
+        rows.retain(|&row, _| row < array.physical_rows());
         file.map_private(array.bytes(), |backing, mapping| {
             rows.iter().try_for_each(|(row, bytes)| {
                 backing
@@ -104,8 +149,12 @@ impl Core {
 
 /// Whether a plan made for state `then` holds in state `now`.
 fn still_holds(now: &ArrayState, then: &ArrayState, scope: Scope) -> bool {
-    // Rows appended behind the plan do not disturb it.
-    now.generation == then.generation && (scope == Scope::Physical || now.deleted == then.deleted)
+    now.generation == then.generation
+        && match scope {
+            Scope::Physical => true,
+            Scope::Logical => now.deleted == then.deleted,
+            Scope::Rows => now.deleted == then.deleted && now.physical_rows() == then.physical_rows(),
+        }
 }
 
 fn lay_over(rows: &Rows, plan: Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) {

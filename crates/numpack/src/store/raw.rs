@@ -28,6 +28,21 @@ pub struct RawRows<'a> {
     pub rows: RawArray<'a>,
     /// The logical rows that they replace.
     pub indexes: &'a [i64],
+    /// The number of rows that the indexes are about, when they were worked out from it, as from a slice or a
+    /// mask: a call for an array that has another number by then fails with
+    /// [`RowsChanged`](crate::NpkError::RowsChanged).
+    pub of: Option<u64>,
+}
+
+/// Rows to delete from an array.
+#[derive(Clone, Copy, Debug)]
+pub struct RawDrop<'a> {
+    /// Name of the array.
+    pub name: &'a str,
+    /// The logical rows.
+    pub indexes: &'a [i64],
+    /// As for [`RawRows`].
+    pub of: Option<u64>,
 }
 
 /// A vector being filled, element by element type.

@@ -1,8 +1,9 @@
 //! Reading rows: plan, copy, make sure that the copy is of one commit.
 //!
-//! The usual path copies between two looks at the array's sequence word and takes no lock. A copy that a
-//! replace may have crossed is made whole by laying the replace's redo bytes over it (`overlay.rs`), so a
-//! reader waits for nobody, not even for a stopped writer.
+//! The usual path copies between two looks at the array's sequence word and takes no lock; which rows there
+//! are is looked at in between as well, so that both are of one commit. A copy that a replace may have crossed
+//! is made whole by laying the replace's redo bytes over it (`overlay.rs`), so a reader waits for nobody, not
+//! even for a stopped writer.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -13,7 +14,7 @@ use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::Run;
 use crate::parallel::{self, PARALLEL_BYTES};
-use crate::rows::{Plan, live_runs, physical_rows};
+use crate::rows::{Plan, check_count, live_runs, physical_rows};
 use crate::storage::Mapping;
 use crate::storage::data_file::DataFile;
 
@@ -31,10 +32,22 @@ pub(crate) struct Source {
     pub(crate) file: Arc<DataFile>,
 }
 
+/// How an attempt to read went.
+enum Quiet {
+    /// The rows are those of one commit.
+    Done,
+    /// The array has other rows now: the plan must be made anew.
+    Changed,
+    /// Rows are being replaced.
+    Busy,
+}
+
 /// What must not have changed for a plan to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Which rows are live: the plan was made from logical rows as of now.
+    /// Which rows are live, and how many.
+    Rows,
+    /// Which of the rows that there were are live: the plan is not about those appended later.
     Logical,
     /// The data file alone: a view keeps the rows it began with.
     Physical,
@@ -77,8 +90,14 @@ impl Core {
             source.file.confirm(source.array.bytes())?;
             let (rows, mut target) = plan(&source.array)?;
             let runs = live_runs(&source.array, rows.start, rows.end);
-            if self.read(&source, Plan::Runs(&runs), target.bytes(), Scope::Logical)? {
-                return Ok((source.array, target));
+            match self.read_quietly(&source, Plan::Runs(&runs), target.bytes())? {
+                Quiet::Done => return Ok((source.array, target)),
+                Quiet::Changed => {}
+                Quiet::Busy => {
+                    if let Some(found) = self.read_growing(source, rows, target, &mut plan)? {
+                        return Ok(found);
+                    }
+                }
             }
         }
     }
@@ -86,45 +105,74 @@ impl Core {
     /// Copies single logical rows of one commit in the order given.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`Core::source`] and `allocate`.
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, `RowsChanged` when the array has not `of` rows, and
+    /// those of [`Core::source`] and `allocate`.
     pub(crate) fn read_rows<B: Target>(
         &self,
         name: &str,
         indexes: &[i64],
+        of: Option<u64>,
         mut allocate: impl FnMut(&ArrayState, u64) -> NpkResult<B>,
     ) -> NpkResult<(Arc<ArrayState>, B)> {
         loop {
             let source = self.source(name)?;
             require_rows(&source.array)?;
+            check_count(&source.array, of)?;
             source.file.confirm(source.array.bytes())?;
             let rows = physical_rows(&source.array, indexes)?;
             let mut target = allocate(&source.array, rows.len() as u64)?;
-            if self.read(&source, Plan::Rows(&rows), target.bytes(), Scope::Logical)? {
+            let plan = Plan::Rows(&rows);
+            let whole = match self.read_quietly(&source, plan, target.bytes())? {
+                Quiet::Done => true,
+                Quiet::Changed => false,
+                Quiet::Busy => {
+                    // What counts from the end is about the number of rows too.
+                    let of_all = of.is_some() || indexes.iter().any(|&row| row < 0);
+                    let scope = if of_all { Scope::Rows } else { Scope::Logical };
+                    self.read_with_overlay(&source, plan, target.bytes(), scope)?
+                }
+            };
+            if whole {
                 return Ok((source.array, target));
             }
         }
     }
 
-    /// Fills `dst` with the rows of the plan as of one commit; false when the array has changed its shape
-    /// meanwhile and the plan must be made anew.
+    /// Fills `dst` with the rows of a plan that was made for the array's current state, unless writers are at
+    /// work.
     ///
     /// # Errors
     /// `Corrupted`, `Io`.
-    pub(crate) fn read(
-        &self,
-        source: &Source,
-        plan: Plan<'_>,
-        dst: &mut [MaybeUninit<u8>],
-        scope: Scope,
-    ) -> NpkResult<bool> {
+    fn read_quietly(&self, source: &Source, plan: Plan<'_>, dst: &mut [MaybeUninit<u8>]) -> NpkResult<Quiet> {
         if dst.is_empty() {
-            return Ok(true);
+            return Ok(Quiet::Done);
+        }
+        if !self.control.is_shared() {
+            return Ok(Quiet::Busy);
         }
         let id = source.array.id;
-        match self.undisturbed(id, || copy(source, plan, dst)) {
-            Some(copied) => copied.map(|()| true),
-            None => self.read_with_overlay(source, plan, dst, scope),
+        for _ in 0..TRIES {
+            let before = self.control.sequence(id);
+            // From the look at the word on no row changes, if it is the same at the end; and the rows that
+            // the plan is about must be those of a time in between.
+            self.refresh()?;
+            if !self.is_current(&source.array) {
+                return Ok(Quiet::Changed);
+            }
+            if before % 2 == 1 {
+                std::hint::spin_loop();
+                continue;
+            }
+            copy(source, plan, dst)?;
+            if self.control.sequence_after_reads(id) == before {
+                return Ok(Quiet::Done);
+            }
         }
+        Ok(Quiet::Busy)
+    }
+
+    fn is_current(&self, array: &Arc<ArrayState>) -> bool {
+        self.with_catalog(|catalog| catalog.get(&array.name).is_some_and(|now| Arc::ptr_eq(now, array)))
     }
 
     /// The result of `read` when no replace of the array came in between; `None` after a few tries.
@@ -177,7 +225,13 @@ impl Core {
         plan: Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
     ) -> NpkResult<()> {
-        while !self.read(source, plan, dst, Scope::Physical)? {
+        if dst.is_empty() {
+            return Ok(());
+        }
+        if let Some(copied) = self.undisturbed(source.array.id, || copy(source, plan, dst)) {
+            return copied;
+        }
+        while !self.read_with_overlay(source, plan, dst, Scope::Physical)? {
             let current = self.with_catalog(|catalog| catalog.by_id(source.array.id).cloned());
             if current.is_none_or(|now| now.file() != source.array.file()) {
                 // A file out of use has no replace under way: its writer finished before retiring it.

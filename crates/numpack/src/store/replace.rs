@@ -9,7 +9,7 @@ use super::save::{check_names_differ, check_rows};
 use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
 use crate::log::op::{Op, Run};
-use crate::rows::{is_repeating, physical_rows, runs_of};
+use crate::rows::{check_count, is_repeating, physical_rows, runs_of};
 use crate::storage::Mapping;
 
 impl Core {
@@ -79,6 +79,7 @@ fn change(mapping: &Mapping, array: &ArrayState, runs: &[Run], bytes: &[u8]) -> 
 }
 
 fn plan(array: &Arc<ArrayState>, replace: &RawRows<'_>) -> NpkResult<Vec<Run>> {
+    check_count(array, replace.of)?;
     check_rows(array, &replace.rows)?;
     let given = replace.rows.shape[0];
     if given != replace.indexes.len() as u64 {

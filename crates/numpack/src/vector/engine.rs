@@ -1,6 +1,6 @@
 //! `VectorEngine`: search over vectors in memory.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::data::Vectors;
 use super::exact::{Exact, Query};
@@ -127,6 +127,20 @@ impl VectorEngine {
         rows: &Vectors<'_>,
         metric: Metric,
     ) -> NpkResult<Vec<f64>> {
+        self.batch_compute_until(&AtomicBool::new(false), queries, rows, metric)
+    }
+
+    /// As [`VectorEngine::batch_compute`], until another thread sets `cancel`.
+    ///
+    /// # Errors
+    /// `Cancelled`, and those of [`VectorEngine::batch_compute`].
+    pub fn batch_compute_until(
+        &self,
+        cancel: &AtomicBool,
+        queries: &Vectors<'_>,
+        rows: &Vectors<'_>,
+        metric: Metric,
+    ) -> NpkResult<Vec<f64>> {
         let exact = Exact::new(self.level, metric, queries.dtype(), rows.dtype())?;
         queries.check_dims(rows.dims())?;
         let mut scores = zeros(queries.rows(), rows.rows())?;
@@ -140,14 +154,16 @@ impl VectorEngine {
         // Neighbours in the list share rows, which are then in a cache.
         tasks.sort_by_key(|(numbers, _, _)| numbers.first().copied());
         let work = |(numbers, query, scores): (&[u64], &Query, &mut [f64])| {
-            exact.score(query, &table, numbers, scores);
+            if !cancel.load(Ordering::Relaxed) {
+                exact.score(query, &table, numbers, scores);
+            }
         };
         if self.threads() > 1 && table.row_bytes() * numbers.len() * queries.len() >= PARALLEL_BYTES {
             parallel::map(tasks, work);
         } else {
             tasks.into_iter().for_each(work);
         }
-        Ok(scores)
+        if cancel.load(Ordering::Relaxed) { Err(NpkError::Cancelled) } else { Ok(scores) }
     }
 
     /// The best `k` rows for one query; fewer when there are fewer rows.
