@@ -17,6 +17,7 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._columns import HIDDEN, Columns, columns_name
 from numpack.io._partial import is_abandoned, new_folder, new_token
+from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
@@ -69,6 +70,10 @@ class Options:
     def block_size(self) -> int:
         """Bytes of a block: a quarter of the chunk, which leaves room for what is made of it."""
         return block_size(self.chunk_size)
+
+    def room(self, path: PathLike) -> Room:
+        """What reading may use on the way into the store at `path`."""
+        return Room(Path(os.path.realpath(path)).parent, self.chunk_size)
 
 
 def block_size(chunk_size: int) -> int:

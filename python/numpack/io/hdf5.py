@@ -7,9 +7,10 @@ from typing import Any, Dict, FrozenSet, Iterator, Optional
 import numpy as np
 
 from numpack import NumPack
-from numpack.io._chunks import chunk_rows, whole_chunks
+from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._deps import need
 from numpack.io._partial import new_file
+from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
 from numpack.io._raw import COPY
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
@@ -44,9 +45,8 @@ def from_hdf5(
             found = {top.name.rpartition("/")[2]: top}
         else:
             found = dict(_datasets(h5py, top, "", frozenset()))
-        sources = [
-            _source(name, dataset) for name, dataset in picked_members(found, array_names, input_path).items()
-        ]
+        picked, room = picked_members(found, array_names, input_path), options.room(output_path)
+        sources = [_source(name, dataset, room) for name, dataset in picked.items()]
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
@@ -92,7 +92,7 @@ def _datasets(h5py: Any, group: Any, prefix: str, above: FrozenSet[Any]) -> Iter
             yield from _datasets(h5py, member, f"{prefix}{name}/", above | {group.id})
 
 
-def _source(name: str, dataset: Any) -> Source:
+def _source(name: str, dataset: Any, room: Room) -> Source:
     if dataset.shape is None:
         raise TypeError(f"array {name!r}: an empty dataset (without a shape) cannot be stored")
     dtype = dataset.dtype.newbyteorder("=") if dataset.dtype.kind in "biufc" else dataset.dtype
@@ -101,10 +101,9 @@ def _source(name: str, dataset: Any) -> Source:
         if not dataset.shape:
             yield np.asarray(dataset[()], dtype)
             return
-        inner = dataset.chunks[0] if dataset.chunks else 1
-        rows = whole_chunks(dataset.shape, dtype, min(limit, COPY), inner)
-        for start in range(0, dataset.shape[0], rows):
-            part = dataset[start : start + rows]
+        chunks = dataset.chunks or (1, *dataset.shape[1:])
+        parts = chunked_blocks(dataset.__getitem__, dataset.shape, dtype, chunks, min(limit, COPY), room)
+        for part in parts:
             yield part.astype(dtype, copy=False)
 
     return Source(name, dtype, tuple(dataset.shape), blocks)
