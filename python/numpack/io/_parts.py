@@ -59,8 +59,3 @@ def _keep(file: IO[bytes], blocks: Iterable[np.ndarray]) -> Tuple[np.dtype, Tupl
 
 def _row_bytes(dtype: np.dtype, shape: Sequence[int]) -> int:
     return int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
-
-
-def ranges(length: int, step: int) -> Iterator[Tuple[int, int]]:
-    """Start and stop of pieces of `step` that together are `length`."""
-    return ((start, min(start + step, length)) for start in range(0, length, step))

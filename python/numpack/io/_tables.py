@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack.io._columns import Columns, split, stacked
-from numpack.io._parts import Room, joined_rows, ranges
+from numpack.io._parts import Room, joined_rows
+from numpack.io._sizes import ranges
 from numpack.io._stored import Stored
 from numpack.io._stream import Source
 
