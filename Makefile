@@ -4,8 +4,8 @@
 # requirements-dev.txt or the Rust sources have changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-torch check bench bench-python bench-vector wheel sdist clean \
-	need-build need-check need-python
+.PHONY: help demo test test-rust test-python test-torch check bench bench-python bench-vector bench-formats wheel sdist \
+	clean need-build need-check need-python
 
 PYTHON ?= python3
 DIST := dist
@@ -64,6 +64,9 @@ bench-vector: $(PACKAGE) ## measure vector search beside NumPy, FAISS and usearc
 
 bench-python: $(PACKAGE) ## measure the Python package beside .npy, HDF5 and Zarr on this machine
 	$(IN_VENV)/python benchmarks/bench_python.py
+
+bench-formats: $(PACKAGE) ## measure the conversions beside copying a file and the formats' own libraries
+	$(IN_VENV)/python benchmarks/bench_formats.py
 
 wheel: need-build $(TOOLS) ## build the wheel for CPython 3.9 and later into DIST, dist/ by default
 	$(MATURIN) build --release --interpreter $(IN_VENV)/python --out $(DIST)

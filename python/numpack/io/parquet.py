@@ -7,6 +7,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack.io._ahead import read_ahead
 from numpack.io._deps import need
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
@@ -102,7 +103,9 @@ def _reader(file: Any, schema: Any, limit: int, groups: Sequence[int]) -> Callab
         rows = rows_for(some, limit)
         wanted = None if everything else names
         found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), list(groups), wanted, use_threads=False)
-        return pieces((batch if everything else batch.select(names) for batch in found), rows)
+        # Decoding takes longer than all else: it gets a thread of its own.
+        batches = read_ahead(iter(found))
+        return pieces((batch if everything else batch.select(names) for batch in batches), rows)
 
     return read
 
