@@ -12,7 +12,7 @@ _SLAB = 8 << 20
 # Two parts for the threads of the engine.
 _WINDOW = 8 << 20
 #: Bytes to copy at once: what stays in the processor's caches between being read and being written.
-COPY = 4 << 20
+COPY = 2 << 20
 
 
 def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: int) -> Iterator[np.ndarray]:

@@ -38,8 +38,10 @@ __all__ = [
 
 # What a column keeps while it is read, at most and about: a page and a dictionary, decoded and not.
 _PAGE = 1 << 20
+# Bytes of a record batch, of which several are on their way from thread to thread.
+_BATCH = 4 << 20
 # Of the memory beyond chunk_size, for what columns keep.
-_SPARE = 32 << 20
+_SPARE = 16 << 20
 
 
 def from_parquet(
@@ -100,11 +102,11 @@ def _reader(file: Any, schema: Any, limit: int, groups: Sequence[int]) -> Callab
         some = [schema.field(at) for at in places]
         names = [field.name for field in some]
         everything = names == file.schema_arrow.names
-        rows = rows_for(some, limit)
+        rows = rows_for(some, min(limit, _BATCH))
         wanted = None if everything else names
         found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), list(groups), wanted, use_threads=False)
-        # Decoding takes longer than all else: it gets a thread of its own.
-        batches = read_ahead(iter(found))
+        # Decoding takes longest and gets a thread of its own; of many threads Arrow would keep memory.
+        batches = read_ahead(iter(found)) if len(places) == len(schema) else found
         return pieces((batch if everything else batch.select(names) for batch in batches), rows)
 
     return read
