@@ -68,7 +68,7 @@ def to_hdf5(
     level, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises TypeError for names
     that are no paths, KeyError for unknown ones.
     """
-    size = min(block_size(chunk_size), COPY)
+    size = min(block_size(chunk_size), 2 * COPY)
     h5py = need("h5py", "hdf5")
     level = compression_opts if compression == "gzip" else None
     filters = {"compression": compression, "compression_opts": level}
