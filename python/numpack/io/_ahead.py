@@ -1,7 +1,4 @@
-"""Reading and storing at the same time: while a block is stored, another thread reads and decodes the next one.
-
-Not for what only copies bytes: there two threads wait for the same memory, and exports are as fast without.
-"""
+"""Reading and writing at the same time: while a block is written, another thread makes the next one."""
 
 from __future__ import annotations
 
