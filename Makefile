@@ -4,8 +4,8 @@
 # requirements-dev.txt or the Rust sources have changed.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-rust test-python test-torch check bench bench-python bench-vector wheel sdist clean \
-	need-build need-check need-python
+.PHONY: help demo test test-rust test-python test-torch check bench bench-python bench-vector bench-formats wheel sdist \
+	clean need-build need-check need-python
 
 PYTHON ?= python3
 DIST := dist
@@ -13,6 +13,7 @@ VENV := .venv
 IN_VENV := $(VENV)/bin
 TOOLS := $(VENV)/.tools
 PACKAGE := $(VENV)/.package
+TORCH := $(VENV)-torch
 MATURIN := env -u CONDA_PREFIX VIRTUAL_ENV=$(abspath $(VENV)) $(IN_VENV)/maturin
 RUST_SOURCES := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock pyproject.toml
 PYTHON_SOURCES := python scripts tests examples benchmarks
@@ -39,11 +40,8 @@ test-python: $(PACKAGE) ## test the Python package and hold the stubs to the com
 		--allowlist scripts/stubtest_allowlist.txt numpack
 	NUMPACK_TEST_EVERYTHING=1 $(IN_VENV)/python -m pytest
 
-test-torch: $(PACKAGE) ## test the conversions of PyTorch, in an environment of their own: some gigabytes
-	$(PYTHON) -m venv $(VENV)-torch
-	$(VENV)-torch/bin/python -m pip install --quiet --disable-pip-version-check \
-		torch pytest hypothesis safetensors .
-	$(VENV)-torch/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_formats_document.py \
+test-torch: $(PACKAGE) $(TORCH)/.tools ## test the conversions of PyTorch, in an environment of their own: some gigabytes
+	PYTHONPATH=python $(TORCH)/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_formats_document.py \
 		'tests/test_program.py::test_formats_of_several_arrays[pt]'
 
 check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house rules; changes no file
@@ -68,6 +66,9 @@ bench-vector: $(PACKAGE) ## measure vector search beside NumPy, FAISS and usearc
 bench-python: $(PACKAGE) ## measure the Python package beside .npy, HDF5 and Zarr on this machine
 	$(IN_VENV)/python benchmarks/bench_python.py
 
+bench-formats: $(PACKAGE) ## measure the conversions beside copying a file and the formats' own libraries
+	$(IN_VENV)/python benchmarks/bench_formats.py
+
 wheel: need-build $(TOOLS) ## build the wheel for CPython 3.9 and later into DIST, dist/ by default
 	$(MATURIN) build --release --interpreter $(IN_VENV)/python --out $(DIST)
 
@@ -75,11 +76,17 @@ sdist: $(TOOLS) ## pack the source distribution into DIST
 	$(MATURIN) sdist --out $(DIST)
 
 clean: ## remove .venv, DIST and everything that was built
-	rm -rf $(VENV) $(VENV)-torch $(DIST) target python/numpack/_numpack.abi3.so
+	rm -rf $(VENV) $(TORCH) $(DIST) target python/numpack/_numpack.abi3.so
 
 $(TOOLS): requirements-dev.txt | need-python
 	$(PYTHON) -m venv --clear $(VENV)
 	$(IN_VENV)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Without the package: its one binary for all CPythons is the one that `make` builds in python/.
+$(TORCH)/.tools: | need-python
+	$(PYTHON) -m venv --clear $(TORCH)
+	$(TORCH)/bin/python -m pip install --quiet --disable-pip-version-check torch numpy safetensors pytest hypothesis
 	@touch $@
 
 $(PACKAGE): $(TOOLS) $(RUST_SOURCES) | need-build

@@ -4,6 +4,8 @@ from datetime import datetime, timezone
 from html import escape
 from typing import Any, Iterable, Optional, Tuple
 
+from numpack._svg import layout_picture
+
 _STYLE = "text-align: left"
 
 
@@ -59,8 +61,11 @@ def store_table(store: Any) -> str:
 
 
 def array_box(array: Any) -> str:
-    """Shape, dtype and size of a LazyArray."""
+    """Shape, dtype and size of a LazyArray, and a picture of its layout."""
     if repr(array) == "<LazyArray: closed>":
         return escape(repr(array))
-    lines = [(array.name, array.shape, array.dtype, _size(array.nbytes))]
-    return _table(("name", "shape", "dtype", "bytes"), lines, "LazyArray")
+    deleted = array._deleted_rows
+    lines = [(array.name, array.shape, array.dtype, deleted, _size(array.nbytes))]
+    table = _table(("name", "shape", "dtype", "deleted", "bytes"), lines, "LazyArray")
+    picture = layout_picture(array.shape, deleted)
+    return f'<div style="display: flex; align-items: center; gap: 2em">{table}{picture}</div>'

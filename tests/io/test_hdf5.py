@@ -100,3 +100,34 @@ def test_round_trip(tmp_path_factory, array, chunk, compression):
     to_hdf5(folder / "a.npk", folder / "x.h5", compression=compression, chunk_size=chunk)
     from_hdf5(folder / "x.h5", folder / "b.npk", chunk_size=chunk)
     assert_same(load(folder / "b.npk", "x"), array)
+
+
+def test_elements_that_lie_one_behind_the_other(tmp_path, npk):
+    """Read from the file's map where that shows what the library would: behind a user block, in either byte order."""
+    random = np.random.default_rng(1)
+    wanted = {
+        "plain": random.random((50, 3)),
+        "swapped": random.random((50, 3)).astype(">f4"),
+        "bools": random.random(9) < 0.5,
+        "complex": random.random(4) + 1j,
+        "scalar": np.float16(2.5),
+        "never written": np.full((4, 2), 7, "i4"),
+        "empty": np.zeros((0, 3)),
+    }
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=512) as file:
+        for name, array in wanted.items():
+            if name == "never written":
+                file.create_dataset(name, array.shape, array.dtype, fillvalue=7)
+            else:
+                file[name] = array
+        narrow = h5py.h5t.STD_I32LE.copy()
+        narrow.set_precision(16)
+        narrow.set_offset(8)
+        space = h5py.h5s.create_simple((3,))
+        h5py.h5d.create(file.id, b"narrow", narrow, space)
+        file["narrow"][:] = [1, -2, 300]
+        file.create_dataset("outside", data=np.arange(4), external=[(str(tmp_path / "raw"), 0, 32)])
+    from_hdf5(tmp_path / "a.h5", npk, chunk_size=400)
+    for name, array in {**wanted, "outside": np.arange(4)}.items():
+        assert_same(load(npk, name), array.astype(array.dtype.newbyteorder("=")))
+    assert load(npk, "narrow").tolist() == [1, -2, 300]

@@ -55,6 +55,57 @@ def test_both_ways(stores, tmp_path, name, suffix, options):
         assert store.get_shape(found) == (ROWS, COLUMNS)
 
 
+def written_parquet(path, columns):
+    """One row group; each column has a dictionary of 1 MiB, pages that use it and pages that do not."""
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(columns, path, row_group_size=len(columns))
+
+
+def written_feather(path, columns):
+    """One record batch, compressed."""
+    feather = pytest.importorskip("pyarrow.feather")
+    feather.write_feather(columns, path, chunksize=len(columns))
+
+
+def written_hdf5(path, columns):
+    """Chunks of one column each."""
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        shape = len(columns), columns.num_columns
+        dataset = file.create_dataset(
+            "x", shape, "f4", chunks=(min(len(columns), 500_000), 1), compression="lzf"
+        )
+        for at, column in enumerate(columns.columns):
+            dataset[:, at] = column.to_numpy()
+
+
+def written_zarr(path, columns):
+    """Chunks of five columns, as long as Zarr makes them by itself."""
+    zarr = pytest.importorskip("zarr")
+    shape, chunks = (len(columns), columns.num_columns), (min(len(columns), 75_000), 5)
+    array = zarr.create_array(path, shape=shape, dtype="f4", chunks=chunks)
+    for at in range(0, columns.num_columns, 5):
+        array[:, at : at + 5] = np.stack([one.to_numpy() for one in columns.columns[at : at + 5]], axis=1)
+
+
+BY_COLUMNS = [written_parquet, written_feather, written_hdf5, written_zarr]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("write", BY_COLUMNS, ids=lambda write: write.__name__)
+def test_files_that_are_kept_by_columns(tmp_path, write):
+    """300 MB whose rows lie far apart."""
+    pa = pytest.importorskip("pyarrow")
+    random = np.random.default_rng(3)
+    columns = pa.table({f"c{at}": random.random(ROWS, np.float32) for at in range(COLUMNS)})
+    write(tmp_path / "large", columns)
+    write(tmp_path / "warm", columns.slice(0, 100))
+    into = growth(f"from_{write.__name__[8:]}", tmp_path / "large", tmp_path / "x.npk", tmp_path / "warm")
+    assert max(into) < CHUNK + 100 * MB
+    with NumPack(tmp_path / "x.npk", mode="r") as store:
+        assert store.get_shape("large" if store.has_array("large") else "x") == (ROWS, COLUMNS)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_into_a_store_that_is_there(stores, tmp_path):
     to_npy(stores / "large.npk", tmp_path / "x.npy")

@@ -276,3 +276,28 @@ def test_the_program(tmp_path, access, server):
         "program.npy.npk",
         "program.npz.npk",
     ]
+
+
+def test_progress_of_an_upload(tmp_path, npk, access):
+    save(npk, x=np.random.default_rng(1).random(2_500_000))
+    seen = []
+    to_s3(npk, "s3://data/up.npy", progress=lambda *call: seen.append(call), **access)
+    size = 128 + 20_000_000
+    assert [done for done, _ in seen] == [8 << 20, 16 << 20, size] and {total for _, total in seen} == {size}
+
+
+def test_a_progress_that_raises_ends_the_upload(npk, access, big):
+    def failing(done, total):
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        to_s3(npk, "s3://data/stopped.npy", progress=failing, **access)
+    with pytest.raises(FileNotFoundError):
+        from_s3("s3://data/stopped.npy", npk, **access)
+
+
+def test_an_object_without_bytes(npk, access):
+    save(npk, x=np.zeros(0))
+    to_s3(npk, "s3://data/empty.csv", **access)
+    with pytest.raises(ValueError, match="ends before|cut off|no .npy"):
+        from_s3("s3://data/empty.csv", npk, "npy", **access)

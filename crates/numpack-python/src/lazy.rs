@@ -420,6 +420,12 @@ impl LazyArray {
         parts.gather(py, &rows)
     }
 
+    /// Deleted rows that still lie in the file, for `_html`.
+    #[getter]
+    fn _deleted_rows(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(self.parts(py)?.view.deleted_rows())
+    }
+
     /// Logical rows start..stop for `_indexing`.
     fn _rows<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<Bound<'py, PyAny>> {
         let view = self.parts(py)?.view;

@@ -78,6 +78,11 @@ impl ArrayView {
         self.source.array.rows()
     }
 
+    /// Rows that are deleted and still lie in the file; a compaction removes them.
+    pub fn deleted_rows(&self) -> u64 {
+        self.source.array.deleted.count()
+    }
+
     /// Whether the view has no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -70,16 +70,14 @@ def default_columns(name: str, shape: Sequence[int], dtype: np.dtype) -> Columns
     return Columns(tuple(f"col{at}" for at in range(shape[1])), (dtype.name,) * shape[1])
 
 
-def stacked(columns: Columns, parts: Iterable[np.ndarray]) -> np.ndarray:
-    """Columns of shape (rows,) as an array of shape (rows, columns), or (rows,) for ndim 1.
+def stacked(names: Sequence[str], parts: Iterable[np.ndarray], common: np.dtype) -> np.ndarray:
+    """Columns of these names and of shape (rows,) as an array of shape (rows, columns) and dtype `common`.
 
     Raises TypeError for an integer that the common dtype cannot hold.
     """
-    common, cells = columns.common(), list(parts)
-    if columns.ndim != 2:
-        return np.ascontiguousarray(cells[0], common)
+    cells = list(parts)
     result = np.empty((len(cells[0]), len(cells)), common)
-    for name, part in zip(columns.names, cells):
+    for name, part in zip(names, cells):
         if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and common.kind in "fc" and part.size:
             if int(part.max()) > _EXACT or int(part.min()) < -_EXACT:
                 raise TypeError(

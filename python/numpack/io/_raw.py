@@ -6,15 +6,17 @@ from typing import IO, Iterator, Tuple
 
 import numpy as np
 
-from numpack.io._sizes import estimate_chunk_rows
+from numpack.io._sizes import estimate_chunk_rows, ranges
 
 _SLAB = 8 << 20
-#: Bytes to copy at once: what stays in the processor's cache between being read and being written.
-COPY = 1 << 20
+# Two parts for the threads of the engine.
+_WINDOW = 8 << 20
+#: Bytes to copy at once: what stays in the processor's caches between being read and being written.
+COPY = 2 << 20
 
 
 def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: int) -> Iterator[np.ndarray]:
-    """Rows in C order from where the file stands, in blocks of at most `limit` bytes that share one buffer.
+    """Rows in C order from where the file stands, in blocks of at most `limit` bytes; two buffers take turns.
 
     Raises ValueError when the file ends before the last row.
     """
@@ -22,9 +24,32 @@ def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: 
         yield _filled(file, np.empty((), dtype))
         return
     rows = min(estimate_chunk_rows(shape, dtype, min(limit, COPY)), max(1, shape[0]))
-    buffer = np.empty((rows, *shape[1:]), dtype)
+    buffers = [np.empty((rows, *shape[1:]), dtype) for _ in range(2 if rows < shape[0] else 1)]
     for start in range(0, shape[0], rows):
-        yield _filled(file, buffer[: min(rows, shape[0] - start)])
+        buffers.reverse()
+        yield _filled(file, buffers[0][: min(rows, shape[0] - start)])
+
+
+def mapped_blocks(
+    file: IO[bytes], offset: int, dtype: np.dtype, shape: Tuple[int, ...], limit: int
+) -> Iterator[np.ndarray]:
+    """Rows in C order from `offset` on, in blocks over the mapped file: whoever copies them reads them.
+
+    That saves a pass over memory, and each window is given back with its block. As with every map, a file that
+    another program makes shorter meanwhile ends the process. Raises ValueError when it was shorter before.
+    """
+    if not shape or 0 in shape:
+        file.seek(offset)
+        yield from row_blocks(file, dtype, shape, limit)
+        return
+    row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
+    for start, stop in ranges(shape[0], max(1, min(limit, _WINDOW) // row)):
+        window = np.memmap(file, dtype, "r", offset + start * row, (stop - start, *shape[1:]))
+        yield _native(np.asarray(window))
+
+
+def _native(block: np.ndarray) -> np.ndarray:
+    return block if block.dtype.isnative else block.astype(block.dtype.newbyteorder("="))
 
 
 def _filled(file: IO[bytes], block: np.ndarray) -> np.ndarray:
@@ -35,7 +60,7 @@ def _filled(file: IO[bytes], block: np.ndarray) -> np.ndarray:
         if not count:
             raise ValueError(f"the file ends {len(view) - done} bytes before the last row of this block")
         done += count
-    return block if block.dtype.isnative else block.astype(block.dtype.newbyteorder("="))
+    return _native(block)
 
 
 def column_blocks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Sequence, Union
+from typing import Iterator, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -42,3 +42,8 @@ def estimate_chunk_rows(
     """
     row = int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(dtype).itemsize
     return max(1, chunk_size // max(1, row))
+
+
+def ranges(length: int, step: int) -> Iterator[Tuple[int, int]]:
+    """Start and stop of pieces of `step` that together are `length`."""
+    return ((start, min(start + step, length)) for start in range(0, length, step))

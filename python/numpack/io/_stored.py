@@ -9,9 +9,10 @@ from typing import Any, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from numpack import LazyArray, NumPack
-from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
+from numpack.io._ahead import read_ahead
+from numpack.io._columns import Columns, columns_name, default_columns
 from numpack.io._progress import Meter
-from numpack.io._sizes import PathLike, estimate_chunk_rows
+from numpack.io._sizes import PathLike, estimate_chunk_rows, ranges
 from numpack.io._stream import Names, SeveralArraysError
 
 
@@ -46,12 +47,11 @@ class Stored:
         return self.kept or default_columns(self.name, self.shape, self.dtype)
 
     def blocks(self, rows: int) -> Iterator[np.ndarray]:
-        """Copies of `rows` rows each, in order; a 0-d array is one block."""
+        """Copies of `rows` rows each, in order, the next one made meanwhile; a 0-d array is one block."""
         if not self.shape:
-            yield self.lazy.copy()
-            return
-        for start in range(0, self.shape[0], rows):
-            yield self.lazy._rows(start, min(start + rows, self.shape[0]))
+            return iter([self.lazy.copy()])
+        copies = (self.lazy._rows(start, stop) for start, stop in ranges(self.shape[0], rows))
+        return read_ahead(copies) if self.shape[0] > rows else copies
 
     def rows_in(self, size: int) -> int:
         """Rows that fit into `size` bytes, at least one."""

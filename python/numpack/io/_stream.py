@@ -7,18 +7,34 @@ gathered under hidden names first. Until the last step nobody sees a change, and
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import closing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple, TypeVar, Union
+from typing import (
+    Callable,
+    Dict,
+    Generator,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+    Union,
+)
 
 import numpy as np
 
 from numpack import NumPack
+from numpack.io._ahead import read_ahead
 from numpack.io._columns import HIDDEN, Columns, columns_name
 from numpack.io._partial import is_abandoned, new_folder, new_token
+from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
+from numpack.io._raw import COPY
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
 #: None for all arrays, one name, or several.
@@ -41,7 +57,7 @@ class Source:
     """An array to be stored: `blocks(limit)` gives its rows in order, in blocks of about `limit` bytes.
 
     The number of rows, shape[0], may be None when only reading tells it. A block belongs to its source: it may be
-    overwritten when the next one is asked for.
+    overwritten when the one after the next is asked for.
     """
 
     name: str
@@ -51,6 +67,8 @@ class Source:
     columns: Optional[Columns] = None
     array: Optional[np.ndarray] = None
     """The whole array, where it is in memory already."""
+    ahead: bool = True
+    """Whether making a block is work that another thread can do while the last one is written."""
 
     @property
     def nbytes(self) -> Optional[int]:
@@ -79,6 +97,10 @@ class Options:
         """Bytes of a block: a quarter of the chunk, which leaves room for what is made of it."""
         return block_size(self.chunk_size)
 
+    def room(self, path: PathLike) -> Room:
+        """What reading may use on the way into the store at `path`."""
+        return Room(Path(os.path.realpath(path)).parent, self.chunk_size)
+
 
 def block_size(chunk_size: int) -> int:
     """Bytes of a block of rows, at most 16 MiB. Raises ValueError for a chunk of zero or less."""
@@ -89,7 +111,7 @@ def block_size(chunk_size: int) -> int:
 
 def in_memory(name: str, array: np.ndarray, columns: Optional[Columns] = None) -> Source:
     """A source over an array that is there already; it is one block."""
-    return Source(name, array.dtype, array.shape, lambda _limit: iter([array]), columns, array)
+    return Source(name, array.dtype, array.shape, lambda _limit: iter([array]), columns, array, ahead=False)
 
 
 def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> List[Source]:
@@ -176,13 +198,23 @@ def _fill_new(store: NumPack, sources: Sequence[Source], block: int, meter: Mete
 
 def _write(store: NumPack, name: str, source: Source, block: int, meter: Meter) -> None:
     """Saves the first block and appends the others."""
-    blocks = meter.count(source.blocks(block))
-    first = next(blocks, None)
-    if first is None:
-        first = np.empty((0, *_row_shape(source)), source.dtype)
-    store.save({name: np.asarray(first, source.dtype)})
-    for rows in blocks:
-        store.append({name: np.asarray(rows, source.dtype)})
+    with closing(_blocks(source, block)) as made:
+        blocks = meter.count(made)
+        first = next(blocks, None)
+        if first is None:
+            first = np.empty((0, *_row_shape(source)), source.dtype)
+        store.save({name: np.asarray(first, source.dtype)})
+        for rows in blocks:
+            store.append({name: np.asarray(rows, source.dtype)})
+
+
+def _blocks(source: Source, block: int) -> Generator[np.ndarray, None, None]:
+    """The blocks of a source; those of a large one are read ahead where that is work."""
+    blocks = source.blocks(block)
+    if not source.ahead or (source.nbytes is not None and source.nbytes <= COPY):
+        yield from blocks
+    else:
+        yield from read_ahead(blocks)
 
 
 def _row_shape(source: Source) -> List[int]:
@@ -239,7 +271,11 @@ def _outdated(
     if not drop_others:
         old = [columns_name(name) for name in new if columns_name(name) not in new]
         return [name for name in old if store.has_array(name)]
-    return [name for name in store.get_member_list(hidden=True) if name not in new and not name.startswith(_STAGED)]
+    return [
+        name
+        for name in store.get_member_list(hidden=True)
+        if name not in new and not name.startswith(_STAGED)
+    ]
 
 
 def _publish(

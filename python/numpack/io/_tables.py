@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack.io._columns import Columns, split, stacked
+from numpack.io._parts import Room, joined_rows
+from numpack.io._sizes import ranges
 from numpack.io._stored import Stored
 from numpack.io._stream import Source
 
@@ -21,34 +23,56 @@ _KEY = b"numpack"
 _FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
+class Section(NamedTuple):
+    """Consecutive rows of a table."""
+
+    read: Callable[[range], Iterator[Any]]
+    """Record batches of these rows with some columns, by their places in the schema."""
+    together: int
+    """How many columns may be read at once."""
+
+
+#: The sections of a table; takes the bytes that record batches should have at most.
+Sections = Callable[[int], Iterable[Section]]
+
+
 def table_source(
     pa: Any,
     name: str,
     schema: Any,
-    batches: Callable[[int], Iterator[Any]],
+    sections: Sections,
     rows: Optional[int],
     dtype: Optional[npt.DTypeLike],
     fill_null: Optional[float],
+    room: Room,
 ) -> Source:
-    """A source over record batches of this schema; `batches` takes the bytes of a block.
+    """A source over the sections of a table of this schema.
 
     Raises TypeError that names the first column which the store cannot hold.
     """
     if not len(schema):
         raise ValueError("the table has no columns")
     if _depth(pa, schema[0].type):
-        return _list_source(pa, name, schema, batches, rows, dtype, fill_null)
+        return _list_source(pa, name, schema, sections, rows, dtype, fill_null)
     columns = _columns(pa, schema, dtype)
     wanted = columns.common()
     nulls = _Nulls(fill_null, dtype is not None and wanted.kind == "f")
 
-    def blocks(limit: int) -> Iterator[np.ndarray]:
-        for batch in batches(limit):
-            cells = zip(schema, batch.columns)
-            parts = [_numbers(pa, field.name, cell, nulls) for field, cell in cells]
+    def numbers(section: Section, places: range) -> Iterator[np.ndarray]:
+        names = [schema.field(at).name for at in places]
+        for batch in section.read(places):
+            parts = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
             if dtype is not None:
                 parts = [part.astype(wanted, copy=False) for part in parts]
-            yield stacked(columns, parts)
+            yield parts[0].astype(wanted) if columns.ndim == 1 else stacked(names, parts, wanted)
+
+    def blocks(limit: int) -> Iterator[np.ndarray]:
+        for section in sections(limit):
+            if section.together >= len(schema):
+                yield from numbers(section, range(len(schema)))
+                continue
+            places = (range(*one) for one in ranges(len(schema), section.together))
+            yield from joined_rows((numbers(section, some) for some in places), room.folder)
 
     shape = (rows,) if columns.ndim == 1 else (rows, len(schema))
     return Source(name, wanted, shape, blocks, columns)
@@ -133,7 +157,7 @@ def _list_source(
     pa: Any,
     name: str,
     schema: Any,
-    batches: Callable[[int], Iterator[Any]],
+    sections: Sections,
     rows: Optional[int],
     dtype: Optional[npt.DTypeLike],
     fill_null: Optional[float],
@@ -146,10 +170,10 @@ def _list_source(
         kind = kind.value_type
     wanted = np.dtype(_dtype(pa, pa.field(field.name, kind)) if dtype is None else dtype)
     nulls = _Nulls(fill_null, dtype is not None and wanted.kind == "f")
-    shape = _cell_shape(pa, field.type) or _shape_of_first(batches)
+    shape = _cell_shape(pa, field.type) or _shape_of_first(sections)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        for batch in batches(limit):
+        for batch in _only_column(sections, limit):
             cells = _cells(pa, field.name, batch.column(0), shape, nulls)
             yield cells.astype(wanted, copy=False)
 
@@ -167,9 +191,14 @@ def _cell_shape(pa: Any, kind: Any) -> Optional[Tuple[int, ...]]:
     return tuple(shape)
 
 
-def _shape_of_first(batches: Callable[[int], Iterator[Any]]) -> Tuple[int, ...]:
+def _only_column(sections: Sections, limit: int) -> Iterator[Any]:
+    """Record batches of a table of one column."""
+    return (batch for section in sections(limit) for batch in section.read(range(1)))
+
+
+def _shape_of_first(sections: Sections) -> Tuple[int, ...]:
     """Shape of the first cell: all others must have the same."""
-    first = next((batch for batch in batches(1) if len(batch)), None)
+    first = next((batch for batch in _only_column(sections, 1) if len(batch)), None)
     if first is None or not first.column(0)[0].is_valid:
         raise TypeError("a column of lists without a first list does not tell the shape of its rows")
     return np.shape(first.column(0)[0].as_py())
@@ -250,11 +279,6 @@ def picked(pa: Any, schema: Any, columns: Optional[Sequence[str]]) -> Any:
     return pa.schema([schema.field(name) for name in columns], schema.metadata)
 
 
-def selected(batches: Iterable[Any], columns: Optional[Sequence[str]]) -> Iterator[Any]:
-    """Batches with the chosen columns in their order."""
-    return (batch if columns is None else batch.select(list(columns)) for batch in batches)
-
-
 def pieces(batches: Iterable[Any], rows: int) -> Iterator[Any]:
     """Batches cut to at most `rows` rows."""
     for batch in batches:
@@ -262,10 +286,14 @@ def pieces(batches: Iterable[Any], rows: int) -> Iterator[Any]:
             yield batch.slice(start, rows)
 
 
-def rows_for(schema: Any, limit: int) -> int:
-    """Rows of a table that fit into `limit` bytes, by the widths of its types; at least one."""
-    width = sum(_width(field.type) for field in schema)
-    return max(1, limit // max(1, width))
+def rows_for(fields: Iterable[Any], limit: int) -> int:
+    """Rows of columns that fit into `limit` bytes, by the widths of their types; at least one."""
+    return max(1, limit // row_width(fields))
+
+
+def row_width(fields: Iterable[Any]) -> int:
+    """Bytes of a row of these columns, at least one."""
+    return max(1, sum(_width(field.type) for field in fields))
 
 
 def _width(kind: Any) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,11 +14,11 @@ from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, store_arrays
 from numpack.io._tables import (
+    Section,
     nested,
     picked,
     pieces,
     rows_for,
-    selected,
     table_batch,
     table_columns,
     table_schema,
@@ -51,11 +51,14 @@ def from_table(
         raise TypeError(f"table must be a pyarrow.Table, got {type(table).__name__}")
     schema = picked(pa, table.schema, columns)
 
-    def batches(limit: int) -> Iterator[Any]:
-        rows = rows_for(schema, limit)
-        return pieces(selected(table.to_batches(rows), columns), rows)
+    table = table if columns is None else table.select(list(columns))
 
-    source = table_source(pa, array_name, schema, batches, table.num_rows, dtype, fill_null)
+    def sections(limit: int) -> List[Section]:
+        rows = rows_for(schema, limit)
+        return [Section(lambda _all: pieces(table.to_batches(rows), rows), len(schema))]
+
+    room = options.room(output_path)
+    source = table_source(pa, array_name, schema, sections, table.num_rows, dtype, fill_null, room)
     return store_arrays([source], output_path, options)
 
 

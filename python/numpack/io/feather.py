@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
 import numpy.typing as npt
 
 from numpack import NumPack
 from numpack.io._deps import need
 from numpack.io._partial import new_file
+from numpack.io._parts import Room
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, stem, store_arrays
 from numpack.io._tables import (
+    Section,
     picked,
     pieces,
+    row_width,
     rows_for,
-    selected,
     table_batch,
     table_columns,
     table_schema,
@@ -40,24 +42,76 @@ def from_feather(
 ) -> Optional[NumPack]:
     """Stores the columns of a Feather file as one array of shape (rows, columns), named after the file.
 
-    Arguments and errors as for `from_parquet`. Memory: `chunk_size` bytes, or one record batch where that is
-    more. Raises ValueError for Feather version 1 and anything that is no Arrow file.
+    Arguments and errors as for `from_parquet`. Memory: `chunk_size` bytes, or one column of a record
+    batch where that is more. Raises ValueError for Feather version 1 and anything that is no Arrow file.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
     with pa.OSFile(str(input_path)) as file:
         try:
-            reader = ipc.open_file(file)
+            found = ipc.open_file(file).schema
         except pa.ArrowInvalid as error:
             raise ValueError(f"{input_path} is no Feather file of version 2: {error}") from None
-        schema = picked(pa, reader.schema, columns)
-
-        def batches(limit: int) -> Iterator[Any]:
-            found = (reader.get_batch(at) for at in range(reader.num_record_batches))
-            return pieces(selected(found, columns), rows_for(schema, limit))
-
-        source = table_source(pa, array_name or stem(input_path), schema, batches, None, dtype, fill_null)
+        schema, room = picked(pa, found, columns), options.room(output_path)
+        places = range(len(found)) if columns is None else [found.get_field_index(name) for name in columns]
+        batches = _Batches(pa, ipc, file, schema, places)
+        source = table_source(
+            pa,
+            array_name or stem(input_path),
+            schema,
+            lambda limit: batches.sections(limit, room),
+            None,
+            dtype,
+            fill_null,
+            room,
+        )
         return store_arrays([source], output_path, options)
+
+
+class _Batches:
+    """The record batches of a Feather file; `places` says where the columns of `schema` stand in it."""
+
+    def __init__(self, pa: Any, ipc: Any, file: Any, schema: Any, places: Sequence[int]) -> None:
+        self._pa, self._ipc, self._file = pa, ipc, file
+        self._schema, self._places = schema, places
+        self._readers: Dict[range, Any] = {}
+
+    def sections(self, limit: int, room: Room) -> Iterator[Section]:
+        """Each batch at once, or some columns of it at a time where it does not fit into memory."""
+        count, width = len(self._schema), row_width(self._schema)
+        for at in range(self._reader(range(count)).num_record_batches):
+            read = self._read_of(at, limit)
+            size = len(self._batch(at, self._narrowest())) * width if count > 1 else 0
+            whole = room.fits(size)
+            yield Section(read, count if whole else max(1, count * room.chunk_size // (4 * size)))
+
+    def _read_of(self, at: int, limit: int) -> Callable[[range], Iterator[Any]]:
+        def read(places: range) -> Iterator[Any]:
+            return pieces(
+                [self._batch(at, places)], rows_for([self._schema.field(one) for one in places], limit)
+            )
+
+        return read
+
+    def _narrowest(self) -> range:
+        """A column that tells at least cost how many rows a batch has."""
+        at = min(range(len(self._schema)), key=lambda at: row_width([self._schema.field(at)]))
+        return range(at, at + 1)
+
+    def _batch(self, at: int, places: range) -> Any:
+        """Some columns of a batch; others are not read."""
+        if len(places) < len(self._schema):
+            # Arrow allocates as much as all columns take, of which reading touches some pages: it gives them back.
+            self._pa.default_memory_pool().release_unused()
+        wanted = [self._places[place] for place in places]
+        read = sorted(wanted)
+        return self._reader(places).get_batch(at).select([read.index(place) for place in wanted])
+
+    def _reader(self, places: range) -> Any:
+        if places not in self._readers:
+            some = self._ipc.IpcReadOptions(included_fields=sorted(self._places[place] for place in places))
+            self._readers[places] = self._ipc.open_file(self._file, options=some)
+        return self._readers[places]
 
 
 def to_feather(

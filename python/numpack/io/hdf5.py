@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, Iterator, Optional
+from typing import IO, Any, Dict, FrozenSet, Iterator, Optional
 
 import numpy as np
 
 from numpack import NumPack
-from numpack.io._chunks import chunk_rows, whole_chunks
+from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._deps import need
 from numpack.io._partial import new_file
+from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY
+from numpack.io._raw import COPY, mapped_blocks
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
 from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, store_arrays
@@ -38,15 +39,14 @@ def from_hdf5(
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     h5py = need("h5py", "hdf5")
-    with h5py.File(input_path, "r") as file:
+    with h5py.File(input_path, "r") as file, open(input_path, "rb", buffering=0) as raw:
         top = file[group]
         if isinstance(top, h5py.Dataset):
             found = {top.name.rpartition("/")[2]: top}
         else:
             found = dict(_datasets(h5py, top, "", frozenset()))
-        sources = [
-            _source(name, dataset) for name, dataset in picked_members(found, array_names, input_path).items()
-        ]
+        picked, room = picked_members(found, array_names, input_path), options.room(output_path)
+        sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
@@ -68,7 +68,7 @@ def to_hdf5(
     level, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises TypeError for names
     that are no paths, KeyError for unknown ones.
     """
-    size = min(block_size(chunk_size), COPY)
+    size = min(block_size(chunk_size), 2 * COPY)
     h5py = need("h5py", "hdf5")
     level = compression_opts if compression == "gzip" else None
     filters = {"compression": compression, "compression_opts": level}
@@ -92,22 +92,37 @@ def _datasets(h5py: Any, group: Any, prefix: str, above: FrozenSet[Any]) -> Iter
             yield from _datasets(h5py, member, f"{prefix}{name}/", above | {group.id})
 
 
-def _source(name: str, dataset: Any) -> Source:
+def _source(h5py: Any, raw: IO[bytes], name: str, dataset: Any, room: Room) -> Source:
     if dataset.shape is None:
         raise TypeError(f"array {name!r}: an empty dataset (without a shape) cannot be stored")
     dtype = dataset.dtype.newbyteorder("=") if dataset.dtype.kind in "biufc" else dataset.dtype
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
+        place = _place(h5py, dataset)
+        if place is not None:
+            yield from mapped_blocks(raw, place, dataset.dtype, tuple(dataset.shape), limit)
+            return
         if not dataset.shape:
             yield np.asarray(dataset[()], dtype)
             return
-        inner = dataset.chunks[0] if dataset.chunks else 1
-        rows = whole_chunks(dataset.shape, dtype, min(limit, COPY), inner)
-        for start in range(0, dataset.shape[0], rows):
-            part = dataset[start : start + rows]
+        chunks = dataset.chunks or (1, *dataset.shape[1:])
+        parts = chunked_blocks(dataset.__getitem__, dataset.shape, dtype, chunks, min(limit, COPY), room)
+        for part in parts:
             yield part.astype(dtype, copy=False)
 
     return Source(name, dtype, tuple(dataset.shape), blocks)
+
+
+def _place(h5py: Any, dataset: Any) -> Optional[int]:
+    """Where in the file the elements lie one behind the other as NumPy has them; None if they do not."""
+    inner = dataset.id
+    contiguous = inner.get_create_plist().get_layout() == h5py.h5d.CONTIGUOUS
+    # What was never written has no place yet.
+    if not contiguous or not dataset.nbytes or inner.get_storage_size() != dataset.nbytes:
+        return None
+    same = inner.get_type() == h5py.h5t.py_create(dataset.dtype, logical=True)
+    place: Optional[int] = inner.get_offset() if same else None
+    return place
 
 
 def _write(top: Any, stored: Stored, filters: Dict[str, Any], size: int, meter: Meter) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, column_blocks, row_blocks, write_rows
+from numpack.io._raw import COPY, column_blocks, mapped_blocks, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, only, stored_arrays
 from numpack.io._stream import (
@@ -121,10 +121,9 @@ def _from_file(file: IO[bytes], name: str) -> Source:
     def blocks(limit: int) -> Iterator[np.ndarray]:
         if header.fortran and header.nbytes():
             return column_blocks(file, header.offset, header.dtype, header.shape, limit)
-        file.seek(header.offset)
-        return row_blocks(file, header.dtype, header.shape, limit)
+        return mapped_blocks(file, header.offset, header.dtype, header.shape, limit)
 
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks)
+    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, ahead=False)
 
 
 def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: ExitStack) -> List[Source]:

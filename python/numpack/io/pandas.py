@@ -50,7 +50,8 @@ def from_dataframe(
         rows = estimate_chunk_rows(chosen.shape, kept.common(), limit)
         for start in range(0, len(chosen), rows):
             cut = slice(start, start + rows)
-            yield stacked(kept, [_numbers(one.iloc[cut], dtype, fill_null) for one in series])
+            parts = [_numbers(one.iloc[cut], dtype, fill_null) for one in series]
+            yield stacked(kept.names, parts, kept.common())
 
     source = Source(array_name, kept.common(), chosen.shape, blocks, kept)
     return store_arrays([source], output_path, options)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional, Sequence
+from typing import Any, Callable, Iterator, Optional, Sequence
 
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack.io._ahead import read_ahead
 from numpack.io._deps import need
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
@@ -14,10 +15,10 @@ from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, stem, store_arrays
 from numpack.io._tables import (
+    Section,
     picked,
     pieces,
     rows_for,
-    selected,
     table_batch,
     table_columns,
     table_schema,
@@ -34,6 +35,13 @@ __all__ = [
     "to_parquet_file",
     "to_parquet_table",
 ]
+
+# What a column keeps while it is read, at most and about: a page and a dictionary, decoded and not.
+_PAGE = 1 << 20
+# Bytes of a record batch, of which several are on their way from thread to thread.
+_BATCH = 4 << 20
+# Of the memory beyond chunk_size, for what columns keep.
+_SPARE = 16 << 20
 
 
 def from_parquet(
@@ -54,22 +62,54 @@ def from_parquet(
     columns: the columns to take, in this order; None for all. The dtype is the smallest that holds every column
     exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of lists of
     one length gives shape (rows, *length). Nulls are NaN in columns of floats, `fill_null` where it is given, and
-    otherwise a TypeError. Memory: `chunk_size` bytes, and a page of every column. Raises TypeError for columns
-    that hold no numbers and for integers that the common dtype cannot hold, KeyError for unknown columns.
+    otherwise a TypeError. Memory: `chunk_size` bytes; where a page of every column is more, columns pass through
+    temporary files beside the store, a row group at a time. Raises TypeError for columns that hold no numbers and
+    for integers that the common dtype cannot hold, KeyError for unknown columns.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
     with pq.ParquetFile(input_path, buffer_size=1 << 16, pre_buffer=False) as file:
         schema = picked(pa, file.schema_arrow, columns)
 
-        def batches(limit: int) -> Iterator[Any]:
-            rows = rows_for(schema, limit)
-            found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), columns=columns, use_threads=False)
-            return pieces(selected(found, columns), rows)
+        def sections(limit: int) -> Iterator[Section]:
+            return _sections(file, schema, limit, chunk_size)
 
-        name = array_name or stem(input_path)
-        source = table_source(pa, name, schema, batches, file.metadata.num_rows, dtype, fill_null)
+        name, rows, room = array_name or stem(input_path), file.metadata.num_rows, options.room(output_path)
+        source = table_source(pa, name, schema, sections, rows, dtype, fill_null, room)
         return store_arrays([source], output_path, options)
+
+
+def _sections(file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
+    """The whole file, or its row groups, where decoding every column at once takes more memory than there is."""
+    metadata, count = file.metadata, len(schema)
+    largest = max(
+        (metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)), default=0
+    )
+    room = chunk_size // 2 + _SPARE
+    # Columns of one name cannot be asked for one by one.
+    if 3 * min(largest, count * _PAGE) <= room or len(set(schema.names)) < count:
+        yield Section(_reader(file, schema, limit, range(metadata.num_row_groups)), count)
+        return
+    for at in range(metadata.num_row_groups):
+        if metadata.row_group(at).num_rows:
+            yield Section(_reader(file, schema, limit, [at]), max(1, room // (3 * _PAGE)))
+
+
+def _reader(file: Any, schema: Any, limit: int, groups: Sequence[int]) -> Callable[[range], Iterator[Any]]:
+    """What reads columns of row groups as record batches."""
+
+    def read(places: range) -> Iterator[Any]:
+        some = [schema.field(at) for at in places]
+        names = [field.name for field in some]
+        everything = names == file.schema_arrow.names
+        rows = rows_for(some, min(limit, _BATCH))
+        wanted = None if everything else names
+        found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), list(groups), wanted, use_threads=False)
+        # Decoding takes longest and gets a thread of its own; of many threads Arrow would keep memory.
+        batches = read_ahead(iter(found)) if len(places) == len(schema) else found
+        return pieces((batch if everything else batch.select(names) for batch in batches), rows)
+
+    return read
 
 
 def to_parquet(

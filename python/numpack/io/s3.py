@@ -10,7 +10,7 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import IO, Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
 
 from numpack import NumPack
@@ -89,19 +89,15 @@ def to_s3(
 ) -> None:
     """Writes arrays of a store to an object "s3://bucket/key"; arguments and errors as for `from_s3`.
 
-    progress: counts bytes written in the format, before they are uploaded.
-
-    Needs disk space for the object in the folder for temporary files.
+    progress: counts uploaded bytes. Needs disk space for the object in the folder for temporary files.
     """
     chosen = _chosen(s3_path, format)
     bucket, key = _split(s3_path)
     with tempfile.TemporaryDirectory(prefix="numpack-s3-") as folder:
         local = Path(folder) / f"object.{chosen}"
-        options = {"progress": progress, **(format_options or {})}
-        _FORMATS[chosen].write(input_path, local, array_name=array_name, **options)
-        obstore = need("obstore", "s3")
+        _FORMATS[chosen].write(input_path, local, array_name=array_name, **(format_options or {}))
         with _errors(s3_path):
-            obstore.put(_store(bucket, storage_options), key, local, chunk_size=_PART)
+            _upload(_store(bucket, storage_options), key, local, progress)
 
 
 def object_exists(path: str) -> bool:
@@ -153,6 +149,20 @@ def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
                 raise OSError(f"{key}: {len(part)} bytes came for the range {start}..{stop}")
             file.write(part)
             meter.add(len(part))
+
+
+def _upload(store: Any, key: str, local: Path, progress: Progress) -> None:
+    """Sends the file part by part; the object shows when the last one has arrived."""
+    obstore = need("obstore", "s3")
+    with open(local, "rb") as file, Meter(progress, local.stat().st_size) as meter:
+        obstore.put(store, key, _parts(file, meter), chunk_size=_PART)
+
+
+def _parts(file: IO[bytes], meter: Meter) -> Iterator[bytes]:
+    """Parts of a file, each counted once its user asks for the next."""
+    while part := file.read(_PART):
+        yield part
+        meter.add(len(part))
 
 
 @contextmanager

@@ -8,9 +8,10 @@ from typing import Any, Iterator, Optional, Tuple
 import numpy as np
 
 from numpack import NumPack
-from numpack.io._chunks import chunk_rows, whole_chunks
+from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._deps import need
 from numpack.io._partial import new_folder
+from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
@@ -43,8 +44,8 @@ def from_zarr(
     """Stores a Zarr array, or the arrays of a group and the groups in it, in one commit.
 
     Names are paths from `group` on; an array at the top has the folder's name without suffix. array_names: the
-    arrays to take, None for all; array_name: another name for a single one. Memory: `chunk_size` bytes, or a
-    row of compressed chunks where that is more. Raises TypeError for dtypes that the store does not have,
+    arrays to take, None for all; array_name: another name for a single one. Memory: `chunk_size` bytes, or
+    one compressed chunk where that is more. Raises TypeError for dtypes that the store does not have,
     KeyError for unknown names, FileNotFoundError.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
@@ -54,7 +55,8 @@ def from_zarr(
         found = {stem(group.rstrip("/")) or stem(input_path): top}
     else:
         found = dict(_arrays(zarr, top, ""))
-    sources = [_source(name, array) for name, array in picked_members(found, array_names, input_path).items()]
+    picked, room = picked_members(found, array_names, input_path), options.room(output_path)
+    sources = [_source(name, array, room) for name, array in picked.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
@@ -107,7 +109,7 @@ def _arrays(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
             yield from _arrays(zarr, member, f"{prefix}{name}/")
 
 
-def _source(name: str, array: Any) -> Source:
+def _source(name: str, array: Any, room: Room) -> Source:
     dtype = np.dtype(array.dtype)
     dtype = dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
     shape = tuple(array.shape)
@@ -116,9 +118,9 @@ def _source(name: str, array: Any) -> Source:
         if not shape:
             yield np.asarray(array[()], dtype)
             return
-        rows = whole_chunks(shape, dtype, limit, (array.shards or array.chunks)[0])
-        for start in range(0, shape[0], rows):
-            yield np.asarray(array[start : start + rows], dtype)
+        # Of a shard single chunks can be read.
+        for part in chunked_blocks(array.__getitem__, shape, dtype, array.chunks, limit, room):
+            yield np.asarray(part, dtype)
 
     return Source(name, dtype, shape, blocks)
 
