@@ -25,7 +25,8 @@ use crate::verbs::allocate;
 /// Shape and dtype are those of the commit it was made from, and stay; the mapped file stays too, also when
 /// the store is closed or removed. Indexing, operators and conversion follow NumPy, and results are ndarrays.
 /// Slices of an array without deleted rows are read-only views of live memory: rows that someone replaces
-/// change in them. Whatever copies sees each row whole, as of one commit.
+/// change in them. Whatever copies has each row whole: those that are still in the array as of one commit,
+/// those deleted since the lazy array was made as they were at last.
 #[pyclass(module = "numpack", frozen, weakref)]
 pub(crate) struct LazyArray {
     inner: RwLock<Option<Inner>>,
@@ -87,21 +88,19 @@ impl LazyArray {
         Ok(inner.mapped.as_ref().map(|array| array.bind(py).clone()))
     }
 
-    /// What `load(name, mmap_mode=...)` returns.
-    pub(crate) fn mapped<'py>(
-        &self,
-        py: Python<'py>,
-        mode: &Bound<'py, PyAny>,
-    ) -> PyResult<Bound<'py, PyAny>> {
+    /// What `load(name, mmap_mode=...)` returns; `None` when the array has to be loaded, because rows are
+    /// deleted or being replaced.
+    pub(crate) fn mapped<'py>(&self, py: Python<'py>, mode: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
         let parts = self.parts(py)?;
-        match &*mode.extract::<String>().unwrap_or_default() {
-            "r" => parts.whole(py),
-            "c" => match py.detach(|| parts.view.private_copy()).map_err(raise)? {
-                Some(copy) => private(py, &parts.view, copy),
-                None => parts.copy(py),
-            },
+        match mode {
+            "r" if parts.mapped.is_none() => Ok(None),
+            "r" => parts.whole(py).map(Some),
+            "c" => {
+                let copy = py.detach(|| parts.view.private_copy()).map_err(raise)?;
+                copy.map(|copy| private(py, &parts.view, copy)).transpose()
+            }
             _ => Err(PyValueError::new_err(format!(
-                "mmap_mode must be None, 'r' or 'c', got {mode}; to write the live file use writable_batch_mode()"
+                "mmap_mode must be None, 'r' or 'c', got {mode:?}; to write the live file use writable_batch_mode()"
             ))),
         }
     }
@@ -115,7 +114,7 @@ fn private<'py>(py: Python<'py>, view: &ArrayView, copy: PrivateCopy) -> PyResul
 }
 
 impl<'py> Parts<'py> {
-    /// All live rows in memory of their own, as of one commit.
+    /// All live rows in memory of their own, as of one commit; rows deleted since as they were at last.
     pub(crate) fn copy(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let view = &self.view;
         Ok(py.detach(|| view.rows_into(0..view.len(), allocate)).map_err(raise)?.into_py(py))
@@ -247,7 +246,8 @@ impl LazyArray {
         self.parts(py)?.whole(py)?.call_method(intern!(py, "reshape"), shape, kwargs)
     }
 
-    /// copy(): a writable ndarray of its own memory, as of one commit.
+    /// copy(): a writable ndarray of its own memory, as of one commit; rows that were deleted since this object
+    /// was made are as they were at last.
     fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.parts(py)?.copy(py)
     }

@@ -179,8 +179,16 @@ impl NumPack {
             None if lazy => Ok(Bound::new(py, LazyArray::new(py, &open.store, &array_name)?)?.into_any()),
             None => load(&open, py, &array_name),
             Some(mode) => {
-                let array = LazyArray::new(py, &open.store, &array_name)?;
-                array.mapped(py, mode)
+                let mode = mode.str()?.to_cow()?.into_owned();
+                let mapped = LazyArray::new(py, &open.store, &array_name)?.mapped(py, &mode)?;
+                if let Some(mapped) = mapped {
+                    return Ok(mapped);
+                }
+                let array = load(&open, py, &array_name)?;
+                if mode == "r" {
+                    array.call_method1(intern!(py, "setflags"), (false,))?;
+                }
+                Ok(array)
             }
         }
     }

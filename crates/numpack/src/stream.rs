@@ -15,16 +15,42 @@ use crate::store::internal::{self, Elements, Filled, Target};
 
 /// Batches of an array's rows in memory of the caller; see [`ParallelIO::stream_rows`].
 ///
-/// Each batch is of one commit. The position is a logical row number, so rows appended while the stream runs
-/// are seen, and deleting rows before the position moves it over as many others. After an error it ends.
+/// Each batch is of one commit. Rows appended while the stream runs are seen, and rows deleted before its
+/// position move nothing out of sight. When the array is rewritten meanwhile (saved, compacted) the stream goes
+/// on at the row of the same number. After an error it ends.
 #[derive(Debug)]
 pub struct RowStream {
     store: ParallelIO,
     name: String,
     id: u64,
-    next: u64,
+    next: Position,
     rows: u64,
     done: bool,
+}
+
+/// Where a stream goes on: behind `logical` rows, which are those before a physical row of a generation.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    logical: u64,
+    generation: u64,
+    physical: u64,
+}
+
+impl Position {
+    /// The logical row by now.
+    fn in_array(&self, array: &ArrayState) -> u64 {
+        if array.generation == self.generation && array.physical_rows() >= self.physical {
+            array.deleted.live_before(self.physical)
+        } else {
+            self.logical
+        }
+    }
+
+    /// Behind `logical` rows of an array, of which there is at least one.
+    fn behind(array: &ArrayState, logical: u64) -> Position {
+        let physical = array.deleted.select_live(logical - 1) + 1;
+        Position { logical, generation: array.generation, physical }
+    }
 }
 
 impl RowStream {
@@ -38,7 +64,7 @@ impl RowStream {
         }
         internal::require_rows(array)?;
         let name = array.name.to_string();
-        Ok(RowStream { store, name, id: array.id, next: 0, rows: rows as u64, done: false })
+        Ok(RowStream { store, name, id: array.id, next: Position::default(), rows: rows as u64, done: false })
     }
 
     /// The next batch, in memory that `allocate` returns for its dtype and shape; `None` behind the last row.
@@ -64,7 +90,7 @@ impl RowStream {
         let batch = self.read(allocate);
         match &batch {
             Ok(None) | Err(_) => self.done = true,
-            Ok(Some(batch)) => self.next += batch.shape[0],
+            Ok(Some(batch)) => self.next = Position::behind(&batch.array, batch.end),
         }
         batch.transpose()
     }
@@ -73,18 +99,19 @@ impl RowStream {
         &self,
         mut allocate: impl FnMut(&ArrayState, &[u64]) -> NpkResult<T>,
     ) -> NpkResult<Option<Batch<T>>> {
-        let mut shape = Vec::new();
+        let (mut shape, mut end) = (Vec::new(), 0);
         let (array, target) = self.store.core()?.read_range(&self.name, |array| {
             if array.id != self.id {
                 return Err(NpkError::ArrayNotFound(self.name.clone()));
             }
-            let end = self.next.saturating_add(self.rows).min(array.rows());
+            let start = self.next.in_array(array);
+            end = start.saturating_add(self.rows).min(array.rows());
             shape.clone_from(&array.shape);
-            shape[0] = end.saturating_sub(self.next);
+            shape[0] = end.saturating_sub(start);
             let target = if shape[0] > 0 { Some(allocate(array, &shape)?) } else { None };
-            Ok((self.next..end, target))
+            Ok((start..end, target))
         })?;
-        Ok(target.map(|target| Batch { array, shape, target }))
+        Ok(target.map(|target| Batch { array, shape, end, target }))
     }
 }
 
@@ -92,6 +119,8 @@ impl RowStream {
 struct Batch<T> {
     array: Arc<ArrayState>,
     shape: Vec<u64>,
+    /// The logical row behind the last one.
+    end: u64,
     target: T,
 }
 

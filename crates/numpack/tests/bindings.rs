@@ -75,6 +75,23 @@ fn callers_memory_gets_what_the_typed_calls_return() {
 }
 
 #[test]
+fn a_stream_steps_over_no_row_when_others_are_deleted() {
+    let dir = temp_dir();
+    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    store.save_slice("a", &values(0, 8), &[8, 1]).unwrap();
+    let mut stream = store.stream_rows("a", 2).unwrap();
+    let mut next = || stream.next_into(Buffer::new).map(|batch| batch.unwrap().floats());
+    assert_eq!(next().unwrap(), values(0, 2));
+    store.drop_arrays("a", Some(&[0, 3])).unwrap();
+    assert_eq!(next().unwrap(), [values(2, 1), values(4, 1)].concat());
+    store.append_slice("a", &values(8, 1)).unwrap();
+    store.compact_array("a").unwrap();
+    assert_eq!(next().unwrap(), values(5, 2));
+    assert_eq!(next().unwrap(), values(7, 2));
+    assert!(next().is_none());
+}
+
+#[test]
 fn memory_of_another_size_is_refused() {
     let dir = temp_dir();
     let store = ParallelIO::new(dir.path().join("s")).unwrap();

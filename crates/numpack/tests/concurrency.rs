@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -398,4 +399,68 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
         store.save_arrays(&[("wide".into(), rows_of(7, ROWS), DataType::Uint64)]).unwrap();
         assert!(store.verify().unwrap().findings.is_empty());
     }
+}
+
+/// A writer on a handle of its own, whose states a reader can tell: every value of a state is the same.
+fn reads_beside(writer: impl Fn(&ParallelIO, u64) + Send + 'static, check: impl Fn(&[u64], &[u64])) {
+    let dir = scratch();
+    let path = dir.path().join("store");
+    ParallelIO::new(path.clone()).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&stop);
+    let own = ParallelIO::new(path.clone()).unwrap();
+    let writing = thread::spawn(move || {
+        (1..).take_while(|_| !ended.load(Ordering::Relaxed)).for_each(|i| writer(&own, i));
+    });
+    let end = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < end {
+        for store in &readers_of(&path) {
+            for _ in 0..200 {
+                let (shape, values) = store.load_vec::<u64>("x").unwrap();
+                check(&shape, &values);
+                let last = store.getitem::<u64>("x", &[0, -1]).unwrap();
+                assert_eq!(last[[0, 0]], last[[1, 7]], "{last}");
+                for batch in store.stream_load::<u64>("x", 1000).unwrap() {
+                    let batch = batch.unwrap();
+                    assert!(batch.iter().all(|value| *value == batch[[0, 0]]), "{batch}");
+                }
+            }
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    writing.join().unwrap();
+}
+
+#[test]
+fn deleted_rows_and_values_are_of_one_commit() {
+    let writer = |store: &ParallelIO, i: u64| {
+        let rows = store.get_shape("x").unwrap()[0];
+        if rows == 1 {
+            store.save_slice("x", &[i; 64 * 8], &[64, 8]).unwrap();
+            return;
+        }
+        let all: Vec<i64> = (0..rows as i64).collect();
+        store.replace_slice("x", &vec![i; rows as usize * 8], &all).unwrap();
+        store.drop_arrays("x", Some(&[0])).unwrap();
+    };
+    reads_beside(writer, |_, values| {
+        assert!(values.iter().all(|value| *value == values[0]), "{values:?}");
+    });
+}
+
+#[test]
+fn appended_rows_and_values_are_of_one_commit() {
+    // With `i` in every row there are `i` or `i + 1` of them.
+    let writer = |store: &ParallelIO, i: u64| {
+        let i = i % 400 + 1;
+        if i == 1 {
+            return store.save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
+        }
+        store.append_slice("x", &[i - 1; 8]).unwrap();
+        store.replace_slice("x", &vec![i; i as usize * 8], &(0..i as i64).collect::<Vec<_>>()).unwrap();
+    };
+    reads_beside(writer, |shape, values| {
+        assert!(values.iter().all(|value| *value == values[0]), "{shape:?}: {values:?}");
+        assert!(shape[0] == values[0] || shape[0] == values[0] + 1, "{} rows of {}", shape[0], values[0]);
+    });
 }
