@@ -6,6 +6,7 @@ import platform
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -301,7 +302,7 @@ def test_errors_name_what_is_wrong(stored):
         engine.compute_metric(query.astype(np.complex64), query, "dot")
     with pytest.raises(IndexError, match="5000"):
         npk.search("v", query, where=[5000])
-    with pytest.raises(ValueError, match="3"):
+    with pytest.raises(IndexError, match="the mask 3"):
         npk.search("v", query, where=np.ones(3, bool))
     with pytest.raises(ValueError, match="several"):
         engine.top_k_search(live[:2], live, "dot", 3)
@@ -311,6 +312,57 @@ def test_errors_name_what_is_wrong(stored):
         engine.segmented_top_k_search(query, live, "l2", 0, np.empty(0, np.uint64), np.empty(0), 3, True)
     with pytest.raises(ValueError, match="batch_size"):
         StreamingVectorEngine().streaming_top_k_from_file(query, path, "v", "dot", 3, batch_size=0)
+
+
+def test_plain_lists_are_taken_as_they_are(tmp_path):
+    with NumPack(tmp_path / "lists.npk") as npk:
+        npk.save(
+            {
+                "int": np.array([[1, 0], [0, 1], [1, 1]], np.int8),
+                "half": np.ones((2, 2), np.float16),
+                "bits": np.array([[1, 2], [255, 0]], np.uint8),
+            }
+        )
+        assert npk.search("int", [0.9, 0.4], 3, "dot")[1].tolist() == [[0.9 + 0.4, 0.9, 0.4]]
+        assert npk.search("int", [300, 1], 1, "dot")[1].tolist() == [[301]]
+        assert npk.search("half", [1e5, 1], 1, "dot")[1].tolist() == [[100_001]]
+        assert npk.search("bits", [1, 3], 2, "hamming")[1].tolist() == [[1, 9]]
+        assert npk.search("half", [1, 0], 1, "kl")[1].tolist() == [[0]]
+        with pytest.raises(TypeError, match="int64"):
+            npk.search("bits", [1, 256], 2, "hamming")
+
+
+def test_ends_of_slices_may_be_any_number(stored):
+    npk, live, _ = stored
+    found = npk.search("v", live[0], 3, "dot", where=slice(-(10**30), 10**30))
+    assert np.array_equal(found[0], npk.search("v", live[0], 3, "dot")[0])
+
+
+def test_segments_take_lists():
+    engine, rows = VectorEngine(), np.eye(3, dtype=np.float32)
+    found = engine.segmented_top_k_search(rows[0], rows, "dot", 10, [4], [0.5], 2)
+    assert found[0].tolist() == [10, 4]
+    for offset in (-1, 2**64 - 1, "x"):
+        with pytest.raises(ValueError, match="global_offset"):
+            engine.segmented_top_k_search(rows[0], rows, "dot", offset, [], [], 2)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_scores_of_a_batch_can_be_interrupted():
+    program = """
+        import numpy as np
+        from numpack.vector_engine import VectorEngine
+        rows = np.random.default_rng(0).random((60_000, 256))
+        print("ready", flush=True)
+        VectorEngine().batch_compute(rows[:600], rows, "kl")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        child.send_signal(signal.SIGINT)
+        _, errors = child.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors
 
 
 def test_no_rows_and_no_k():

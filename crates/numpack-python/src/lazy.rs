@@ -246,10 +246,16 @@ impl LazyArray {
         self.parts(py)?.whole(py)?.call_method(intern!(py, "reshape"), shape, kwargs)
     }
 
-    /// copy(): a writable ndarray of its own memory, as of one commit; rows that were deleted since this object
-    /// was made are as they were at last.
-    fn copy<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.parts(py)?.copy(py)
+    /// copy(order="C"): a writable ndarray of its own memory, as of one commit; rows that were deleted since this
+    /// object was made are as they were at last.
+    #[pyo3(signature = (order="C".into()))]
+    fn copy<'py>(&self, py: Python<'py>, order: std::borrow::Cow<'_, str>) -> PyResult<Bound<'py, PyAny>> {
+        let array = self.parts(py)?.copy(py)?;
+        if order == "C" { Ok(array) } else { array.call_method1(intern!(py, "copy"), (&*order,)) }
+    }
+
+    fn __format__<'py>(&self, py: Python<'py>, spec: &str) -> PyResult<Bound<'py, PyAny>> {
+        self.parts(py)?.copy(py)?.call_method1(intern!(py, "__format__"), (spec,))
     }
 
     /// close(): gives up this object's hold on the file. Arrays that were made from it stay usable.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use numpack::vector::{Filter, Hits, Metric, SearchOptions};
 use numpack::{NpkError, NpkResult};
 use numpy::{IntoPyArray, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -73,7 +73,7 @@ impl<'py> Where<'py> {
     fn new(rows: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
         let Some(rows) = rows else { return Ok(Where::All) };
         if let Ok(slice) = rows.cast::<PySlice>() {
-            let part = |name| slice.getattr(name)?.extract::<Option<i64>>();
+            let part = |name| end_of(&slice.getattr(name)?);
             return Ok(Where::Slice([part("start")?, part("stop")?, part("step")?]));
         }
         let array = match rows.cast::<PyUntypedArray>() {
@@ -92,6 +92,17 @@ impl<'py> Where<'py> {
         Ok(Where::Mask(flags))
     }
 
+    /// An error for a mask that is about another number of rows.
+    fn check(&self, rows: u64) -> PyResult<()> {
+        match self {
+            Where::Mask(flags) if flags.len() as u64 != rows => Err(PyIndexError::new_err(format!(
+                "boolean index did not match: the array has {rows} rows, the mask {}",
+                flags.len()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn filter(&self) -> Option<Filter<'_>> {
         match self {
             Where::All => None,
@@ -101,6 +112,16 @@ impl<'py> Where<'py> {
                 Some(Filter::Slice { start: *start, stop: *stop, step: *step })
             }
         }
+    }
+}
+
+/// An end of a slice; numbers beyond all rows are as good as the largest.
+fn end_of(end: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    match end.extract::<Option<i64>>() {
+        Err(error) if error.is_instance_of::<PyOverflowError>(end.py()) => {
+            Ok(Some(if end.lt(0)? { i64::MIN } else { i64::MAX }))
+        }
+        other => other,
     }
 }
 
@@ -139,6 +160,7 @@ impl NumPack {
         let (open, metric, k) = (self.opened(py)?, metric_of(&metric)?, k_of(k)?);
         let stored = open.store.get_array_metadata(&array_name).map_err(raise)?;
         let (input, rows) = (Input::question(queries, stored.dtype)?, Where::new(r#where)?);
+        rows.check(stored.shape.first().copied().unwrap_or(0))?;
         let vectors = input.vectors()?;
         let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
         let filter = rows.filter();

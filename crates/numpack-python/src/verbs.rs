@@ -314,7 +314,8 @@ impl NumPack {
 
     /// stream_load(array_name, buffer_size=None): an iterator over batches of `buffer_size` rows (None: one).
     ///
-    /// Each batch is an ndarray of one commit; rows appended meanwhile are seen. Memory: one batch. Raises
+    /// Each batch is an ndarray of one commit; rows appended meanwhile are seen, and rows deleted meanwhile make
+    /// it step over no other. Memory: one batch. Raises
     /// KeyError, ValueError for a size of zero or less.
     #[pyo3(signature = (array_name, buffer_size=None))]
     fn stream_load<'py>(

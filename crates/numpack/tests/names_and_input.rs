@@ -474,3 +474,15 @@ fn hidden_arrays_are_listed_on_request() {
     store.reset().unwrap();
     assert!(store.list_all_arrays().is_empty());
 }
+
+#[test]
+fn a_sync_of_a_removed_store_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = ParallelIO::new(path.clone()).unwrap();
+    store.save_slice("a", &[1_u8], &[1]).unwrap();
+    store.sync_metadata().unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let error = store.sync_metadata().unwrap_err().to_string();
+    assert!(error.contains("folder was removed"), "{error}");
+}

@@ -92,6 +92,14 @@ pub trait Folder: Send + Sync + Debug {
     /// # Errors
     /// The system's error.
     fn sync(&self) -> io::Result<()>;
+
+    /// An error when the folder was removed: what is written to its open files is lost with them.
+    ///
+    /// # Errors
+    /// `NotFound`, or the system's error.
+    fn check_present(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// An open file of a store.

@@ -156,6 +156,13 @@ impl Folder for OsFolder {
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.dir)?)
     }
+
+    fn check_present(&self) -> io::Result<()> {
+        if rustix::fs::fstat(&self.dir)?.st_nlink == 0 {
+            return Err(io::Error::new(ErrorKind::NotFound, "the store's folder was removed"));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug)]

@@ -20,8 +20,9 @@ impl Core {
     /// Makes every commit so far durable.
     ///
     /// # Errors
-    /// `Poisoned` when the disk failed; an error kept from earlier work.
+    /// `Poisoned` when the disk failed; `Io` when the folder was removed; an error kept from earlier work.
     pub(crate) fn sync(&self, _locked: &Writing<'_>) -> NpkResult<()> {
+        self.folder.check_present().map_err(|e| NpkError::io(self.folder.path(), e))?;
         let seq = self.sync_everything()?;
         self.discard_retired(seq);
         self.take_deferred().map_or(Ok(()), Err)
