@@ -17,7 +17,7 @@ pub(super) fn kernel(
 ) -> unsafe fn(&Query, *const u8, usize, &[u64], &mut [f64]) {
     #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
     if level.min(SimdLevel::best()) >= SimdLevel::Avx512 && rows == DataType::Uint8 {
-        return if metric == Metric::Hamming { score_bits::<false> } else { score_bits::<true> };
+        return super::popcount::kernel(metric);
     }
     match (metric, rows) {
         (Metric::Jaccard, DataType::Bool) => versions::<Jaccard<Flags>>(level),
@@ -57,50 +57,8 @@ impl Word for Flags {
 struct Hamming<W>(std::marker::PhantomData<W>);
 struct Jaccard<W>(std::marker::PhantomData<W>);
 
-/// Counts of packed bits with masked loads, which need no code for the rest of a row.
-///
-/// # Safety
-/// The CPU must have the features, and every row must be readable behind `base`.
-#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-#[target_feature(enable = "avx512f,avx512bw,avx512vpopcntdq")]
-unsafe fn score_bits<const JACCARD: bool>(
-    query: &Query,
-    base: *const u8,
-    size: usize,
-    rows: &[u64],
-    out: &mut [f64],
-) {
-    use super::exact::{AHEAD, prefetch};
-    use std::arch::x86_64::*;
-    for (i, (&row, score)) in rows.iter().zip(out).enumerate() {
-        if let Some(&next) = rows.get(i + AHEAD) {
-            // SAFETY: the caller's promise.
-            unsafe { prefetch(base.add(next as usize * size), size) };
-        }
-        let (mut one, mut two) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-        for at in (0..size).step_by(64) {
-            let mask = u64::MAX >> (64 - (size - at).min(64));
-            // SAFETY: the mask keeps both loads inside the row and the query.
-            let (a, b) = unsafe {
-                (
-                    _mm512_maskz_loadu_epi8(mask, base.add(row as usize * size + at).cast()),
-                    _mm512_maskz_loadu_epi8(mask, query.bytes.as_ptr().add(at).cast()),
-                )
-            };
-            if JACCARD {
-                one = _mm512_add_epi64(one, _mm512_popcnt_epi64(_mm512_and_si512(a, b)));
-                two = _mm512_add_epi64(two, _mm512_popcnt_epi64(_mm512_or_si512(a, b)));
-            } else {
-                one = _mm512_add_epi64(one, _mm512_popcnt_epi64(_mm512_xor_si512(a, b)));
-            }
-        }
-        let (one, two) = (_mm512_reduce_add_epi64(one), _mm512_reduce_add_epi64(two));
-        *score = if JACCARD { jaccard(one as u64, two as u64) } else { one as f64 };
-    }
-}
-
 #[inline(always)]
-fn jaccard(both: u64, either: u64) -> f64 {
+pub(super) fn jaccard(both: u64, either: u64) -> f64 {
     if either == 0 { 0.0 } else { (either - both) as f64 / either as f64 }
 }
 

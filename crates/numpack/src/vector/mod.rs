@@ -25,6 +25,8 @@ mod float16;
 mod level;
 mod matrix;
 mod metric;
+#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
+mod popcount;
 #[cfg(all(target_arch = "x86_64", feature = "numkong"))]
 mod product;
 #[cfg(not(all(target_arch = "x86_64", feature = "numkong")))]

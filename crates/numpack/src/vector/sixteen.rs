@@ -2,8 +2,11 @@
 //!
 //! One query is compared with rows of a hundred bytes as fast as memory delivers them only if what is left
 //! to do for each row behind its last element is next to nothing.
+#![expect(unsafe_code, reason = "rows are read through raw pointers")]
 
 use std::arch::x86_64::*;
+
+use super::exact::prefetch;
 
 /// Rows that are summed together.
 pub(super) const ROWS: usize = 16;
@@ -11,6 +14,47 @@ pub(super) const ROWS: usize = 16;
 /// The register of row `r`: its number with the four bits in reverse, which is the order that the tree of
 /// additions brings forth.
 pub(super) const PLACE: [usize; ROWS] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
+
+/// Asks for the next sixteen rows: as one piece if that is what they are.
+///
+/// # Safety
+/// Every row must be readable behind `base`.
+#[inline(always)]
+pub(super) unsafe fn ask_for(base: *const u8, size: usize, rows: &[u64]) {
+    let next = &rows[..rows.len().min(ROWS)];
+    match (next.first(), next.last()) {
+        // SAFETY: the caller's promise.
+        (Some(&first), Some(&last)) if last == first + ROWS as u64 - 1 => unsafe {
+            prefetch(base.add(first as usize * size), ROWS * size);
+        },
+        // SAFETY: the caller's promise.
+        _ => next.iter().for_each(|&row| unsafe { prefetch(base.add(row as usize * size), size) }),
+    }
+}
+
+/// Sixteen rows; the last one again where there are fewer.
+pub(super) struct Pointers(pub(super) [*const u8; ROWS]);
+
+impl Pointers {
+    /// # Safety
+    /// There must be a row, and all must be readable behind `base`.
+    #[inline(always)]
+    pub(super) unsafe fn new(base: *const u8, size: usize, rows: &[u64]) -> Pointers {
+        let mut pointers = [base; ROWS];
+        // SAFETY: the caller's promise.
+        let at = |row: u64| unsafe { base.add(row as usize * size) };
+        if let Some(rows) = rows.first_chunk::<ROWS>() {
+            for (pointer, &row) in pointers.iter_mut().zip(rows) {
+                *pointer = at(row);
+            }
+        } else {
+            for (i, pointer) in pointers.iter_mut().enumerate() {
+                *pointer = at(rows[i.min(rows.len() - 1)]);
+            }
+        }
+        Pointers(pointers)
+    }
+}
 
 /// The sum of the lanes of each register, that of register [`PLACE`]`[r]` in lane `r`; modulo 2^32.
 #[target_feature(enable = "avx512f")]
@@ -65,7 +109,6 @@ fn add<const FLOAT: bool>(a: __m512i, b: __m512i) -> __m512i {
 }
 
 #[cfg(test)]
-#[expect(unsafe_code, reason = "code is compiled for CPU features")]
 mod tests {
     use super::*;
     use crate::vector::SimdLevel;

@@ -1,16 +1,17 @@
 //! AVX-512: scores of 8-bit integers for sixteen rows at a time, the values of `bytes.rs`.
 //!
 //! The one instruction for products of bytes multiplies unsigned with signed ones. A byte with its highest bit
-//! turned over is 128 more as an unsigned one, `u = s + 128`; so a sum of products is `Σ s·t = Σ u·t - 128·Σ t`
-//! for signed bytes `s` and `t`, and `Σ u·v = Σ u·t + 128·Σ u` for unsigned ones.
+//! turned over is 128 more as an unsigned one than as a signed one. With `x'` a row's element turned over and
+//! taken as the other kind, the product with a query is `Σ x·q = Σ x'·q - 128·Σ q` for signed bytes and
+//! `Σ x'·q + 128·Σ q` for unsigned ones, and squares are `Σ x·x = Σ x'·x - 128·Σ x` and `Σ x'·x + 128·Σ x`.
 #![expect(unsafe_code, reason = "rows are read through raw pointers, and code is compiled for CPU features")]
 
 use std::arch::x86_64::*;
 
 use super::bytes::CHUNK;
-use super::exact::{Query, ScoreRows, cosine, prefetch};
+use super::exact::{Query, ScoreRows, cosine};
 use super::metric::Metric;
-use super::sixteen::{PLACE, ROWS, sums_i32};
+use super::sixteen::{PLACE, Pointers, ROWS, ask_for, sums_i32};
 use crate::core::dtype::DataType;
 
 /// The kernel of a metric on rows and queries of one 8-bit type, for CPUs that have AVX-512.
@@ -83,13 +84,6 @@ impl Finish for L2 {
 /// Rows whose products are made side by side.
 const SIDE: usize = 4;
 
-/// What the products of a row are made with.
-#[derive(Clone, Copy, PartialEq)]
-enum With {
-    Query,
-    Itself,
-}
-
 /// # Safety
 /// The CPU must have the features, and every row must be readable behind `base`.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
@@ -101,70 +95,55 @@ unsafe fn score<F: Finish, const SIGNED: bool>(
     out: &mut [f64],
 ) {
     let own = query.values.iter().map(|value| value * value).sum();
+    let turned = query.values.iter().sum::<f64>() * if SIGNED { -128.0 } else { 128.0 };
     for (part, (picked, out)) in rows.chunks(ROWS).zip(out.chunks_mut(ROWS)).enumerate() {
         // SAFETY: the caller's promise.
         let (dot, squares) = unsafe {
-            for &row in rows.iter().skip((part + 1) * ROWS).take(ROWS) {
-                prefetch(base.add(row as usize * size), size);
-            }
+            ask_for(base, size, rows.get((part + 1) * ROWS..).unwrap_or_default());
             let rows = Pointers::new(base, size, picked);
-            let dot = rows.sums::<SIGNED>(&query.bytes, With::Query);
-            (dot, if F::SQUARES { rows.sums::<SIGNED>(&query.bytes, With::Itself) } else { dot })
+            let dot = sums::<SIGNED, false>(&rows, &query.bytes);
+            (dot, if F::SQUARES { sums::<SIGNED, true>(&rows, &query.bytes) } else { dot })
         };
         let mut scores = [0.0; ROWS];
         for (score, (dot, squares)) in scores.iter_mut().zip(dot.into_iter().zip(squares)) {
-            *score = F::finish(query, own, dot, squares);
+            *score = F::finish(query, own, dot + turned, squares);
         }
-        out.copy_from_slice(&scores[..out.len()]);
+        match out.first_chunk_mut::<ROWS>() {
+            Some(out) => *out = scores,
+            None => out.copy_from_slice(&scores[..out.len()]),
+        }
     }
 }
 
-/// Sixteen rows; the last one again where there are fewer.
-struct Pointers([*const u8; ROWS]);
-
-impl Pointers {
-    /// # Safety
-    /// There must be a row, and all must be readable behind `base`.
-    #[inline(always)]
-    unsafe fn new(base: *const u8, size: usize, rows: &[u64]) -> Pointers {
-        let (mut pointers, last) = ([base; ROWS], rows.len() - 1);
-        for (i, pointer) in pointers.iter_mut().enumerate() {
+/// The sum of products of each row with the query, without what turning over adds, or that of its squares.
+///
+/// # Safety
+/// The rows must have as many bytes as the query.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+#[inline]
+unsafe fn sums<const SIGNED: bool, const SQUARES: bool>(rows: &Pointers, query: &[u8]) -> [f64; ROWS] {
+    let mut total = [0.0; ROWS];
+    for (part, query) in query.chunks(CHUNK).enumerate() {
+        let mut registers = [_mm512_setzero_si512(); ROWS];
+        let places = PLACE.as_chunks::<SIDE>().0;
+        for (rows, places) in rows.0.as_chunks::<SIDE>().0.iter().zip(places) {
             // SAFETY: the caller's promise.
-            *pointer = unsafe { base.add(rows[i.min(last)] as usize * size) };
-        }
-        Pointers(pointers)
-    }
-
-    /// The sum of products of each row.
-    ///
-    /// # Safety
-    /// The rows must have as many bytes as the query.
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
-    #[inline]
-    unsafe fn sums<const SIGNED: bool>(&self, query: &[u8], with: With) -> [f64; ROWS] {
-        let mut total = [0.0; ROWS];
-        for (part, query) in query.chunks(CHUNK).enumerate() {
-            let mut registers = [_mm512_setzero_si512(); ROWS];
-            let places = PLACE.as_chunks::<SIDE>().0;
-            for (rows, places) in self.0.as_chunks::<SIDE>().0.iter().zip(places) {
-                // SAFETY: the caller's promise.
-                let sums = unsafe { products::<SIGNED>(rows, part * CHUNK, query, with) };
-                for (&place, sum) in places.iter().zip(sums) {
-                    registers[place] = sum;
-                }
-            }
-            let sums = sums_i32(registers);
-            let (low, high) = (_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
-            for (total, half) in total.as_chunks_mut::<8>().0.iter_mut().zip([low, high]) {
-                // SAFETY: eight numbers are there.
-                unsafe {
-                    let sum = _mm512_add_pd(_mm512_loadu_pd(total.as_ptr()), _mm512_cvtepi32_pd(half));
-                    _mm512_storeu_pd(total.as_mut_ptr(), sum);
-                }
+            let sums = unsafe { products::<SIGNED, SQUARES>(rows, part * CHUNK, query) };
+            for (&place, sum) in places.iter().zip(sums) {
+                registers[place] = sum;
             }
         }
-        total
+        let sums = sums_i32(registers);
+        let (low, high) = (_mm512_castsi512_si256(sums), _mm512_extracti64x4_epi64::<1>(sums));
+        for (total, half) in total.as_chunks_mut::<8>().0.iter_mut().zip([low, high]) {
+            // SAFETY: eight numbers are there.
+            unsafe {
+                let sum = _mm512_add_pd(_mm512_loadu_pd(total.as_ptr()), _mm512_cvtepi32_pd(half));
+                _mm512_storeu_pd(total.as_mut_ptr(), sum);
+            }
+        }
     }
+    total
 }
 
 /// The sums of products of some rows from an element on, each spread over the lanes of a register.
@@ -173,31 +152,28 @@ impl Pointers {
 /// As many bytes as the query has must be readable at that element of each row.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
 #[inline]
-unsafe fn products<const SIGNED: bool>(
+unsafe fn products<const SIGNED: bool, const SQUARES: bool>(
     rows: &[*const u8; SIDE],
     start: usize,
     query: &[u8],
-    with: With,
 ) -> [__m512i; SIDE] {
     let (turn, ones) = (_mm512_set1_epi8(i8::MIN), _mm512_set1_epi8(1));
     let mut sums = [_mm512_setzero_si512(); SIDE];
-    let mut shifts = [_mm512_setzero_si512(); SIDE];
+    let mut plain = [_mm512_setzero_si512(); SIDE];
     let mut step = |at: usize, mask: u64| {
         // SAFETY: the mask keeps the load inside the query.
         let asked = unsafe { _mm512_maskz_loadu_epi8(mask, query.as_ptr().add(at).cast()) };
-        for (row, (sum, shift)) in rows.iter().zip(sums.iter_mut().zip(&mut shifts)) {
+        for (row, (sum, plain)) in rows.iter().zip(sums.iter_mut().zip(&mut plain)) {
             // SAFETY: the mask keeps the load inside the row.
             let x = unsafe { _mm512_maskz_loadu_epi8(mask, row.add(start + at).cast()) };
-            let y = if with == With::Itself { x } else { asked };
-            // Of what the mask leaves out, one factor is 0.
-            let (unsigned, signed) =
-                if SIGNED { (_mm512_xor_si512(x, turn), y) } else { (x, _mm512_xor_si512(y, turn)) };
+            let (turned, other) = (_mm512_xor_si512(x, turn), if SQUARES { x } else { asked });
+            // Of what the mask leaves out, the other factor is 0.
+            let (unsigned, signed) = if SIGNED { (turned, other) } else { (other, turned) };
             *sum = _mm512_dpbusd_epi32(*sum, unsigned, signed);
-            *shift = if SIGNED {
-                _mm512_dpbusd_epi32(*shift, ones, signed)
-            } else {
-                _mm512_dpbusd_epi32(*shift, unsigned, ones)
-            };
+            if SQUARES {
+                let (unsigned, signed) = if SIGNED { (ones, x) } else { (x, ones) };
+                *plain = _mm512_dpbusd_epi32(*plain, unsigned, signed);
+            }
         }
     };
     let whole = query.len() / 64 * 64;
@@ -207,9 +183,9 @@ unsafe fn products<const SIGNED: bool>(
     if whole < query.len() {
         step(whole, u64::MAX >> (64 - (query.len() - whole)));
     }
-    for (sum, shift) in sums.iter_mut().zip(shifts) {
-        let shift = _mm512_slli_epi32::<7>(shift);
-        *sum = if SIGNED { _mm512_sub_epi32(*sum, shift) } else { _mm512_add_epi32(*sum, shift) };
+    for (sum, plain) in sums.iter_mut().zip(plain) {
+        let turned = _mm512_slli_epi32::<7>(plain);
+        *sum = if SIGNED { _mm512_sub_epi32(*sum, turned) } else { _mm512_add_epi32(*sum, turned) };
     }
     sums
 }
