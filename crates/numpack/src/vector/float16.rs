@@ -3,8 +3,7 @@
 
 use std::arch::x86_64::*;
 
-use super::exact::prefetch;
-use super::sixteen::{PLACE, sums_f32};
+use super::sixteen::{PLACE, ask_for, sums_f32};
 
 /// Rows side by side: sums of products and of squares fill sixteen registers.
 const ROWS: usize = 8;
@@ -29,9 +28,7 @@ pub(super) unsafe fn estimate(
         let last = picked.len() - 1;
         // SAFETY: the caller's promise; the last row stands for those that are missing.
         let sums: [f32; 2 * ROWS] = unsafe {
-            for &row in rows.iter().skip((part + 1) * ROWS).take(ROWS) {
-                prefetch(base.add(row as usize * size), size);
-            }
+            ask_for::<ROWS>(base, size, rows.get((part + 1) * ROWS..).unwrap_or_default());
             let mut pointers = [base; ROWS];
             for (i, pointer) in pointers.iter_mut().enumerate() {
                 *pointer = base.add(picked[i.min(last)] as usize * size);

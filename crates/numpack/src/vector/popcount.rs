@@ -37,7 +37,7 @@ unsafe fn score<const JACCARD: bool>(
     for (part, (picked, out)) in rows.chunks(ROWS).zip(out.chunks_mut(ROWS)).enumerate() {
         // SAFETY: the caller's promise.
         let rows = unsafe {
-            ask_for(base, size, rows.get((part + 1) * ROWS..).unwrap_or_default());
+            ask_for::<ROWS>(base, size, rows.get((part + 1) * ROWS..).unwrap_or_default());
             Pointers::new(base, size, picked)
         };
         let mut scores = [0.0; ROWS];

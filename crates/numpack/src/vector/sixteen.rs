@@ -15,17 +15,17 @@ pub(super) const ROWS: usize = 16;
 /// additions brings forth.
 pub(super) const PLACE: [usize; ROWS] = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15];
 
-/// Asks for the next sixteen rows: as one piece if that is what they are.
+/// Asks for the first rows of a list: as one piece if that is what they are.
 ///
 /// # Safety
 /// Every row must be readable behind `base`.
 #[inline(always)]
-pub(super) unsafe fn ask_for(base: *const u8, size: usize, rows: &[u64]) {
-    let next = &rows[..rows.len().min(ROWS)];
+pub(super) unsafe fn ask_for<const COUNT: usize>(base: *const u8, size: usize, rows: &[u64]) {
+    let next = &rows[..rows.len().min(COUNT)];
     match (next.first(), next.last()) {
         // SAFETY: the caller's promise.
-        (Some(&first), Some(&last)) if last == first + ROWS as u64 - 1 => unsafe {
-            prefetch(base.add(first as usize * size), ROWS * size);
+        (Some(&first), Some(&last)) if last == first + COUNT as u64 - 1 => unsafe {
+            prefetch(base.add(first as usize * size), COUNT * size);
         },
         // SAFETY: the caller's promise.
         _ => next.iter().for_each(|&row| unsafe { prefetch(base.add(row as usize * size), size) }),

@@ -99,7 +99,7 @@ unsafe fn score<F: Finish, const SIGNED: bool>(
     for (part, (picked, out)) in rows.chunks(ROWS).zip(out.chunks_mut(ROWS)).enumerate() {
         // SAFETY: the caller's promise.
         let (dot, squares) = unsafe {
-            ask_for(base, size, rows.get((part + 1) * ROWS..).unwrap_or_default());
+            ask_for::<ROWS>(base, size, rows.get((part + 1) * ROWS..).unwrap_or_default());
             let rows = Pointers::new(base, size, picked);
             let dot = sums::<SIGNED, false>(&rows, &query.bytes);
             (dot, if F::SQUARES { sums::<SIGNED, true>(&rows, &query.bytes) } else { dot })
