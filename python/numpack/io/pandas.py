@@ -77,9 +77,7 @@ def to_dataframe(
         kept = table_columns(stored, columns, column_dtypes)
         array = stored.load(meter)
     if set(kept.dtypes) == {array.dtype.name}:
-        return pd.DataFrame(
-            array.reshape(len(array), -1) if kept.ndim == 1 else array, columns=list(kept.names)
-        )
+        return pd.DataFrame(array[:, None] if kept.ndim == 1 else array, columns=list(kept.names))
     parts = split(kept, array)
     frame = pd.DataFrame(dict(enumerate(parts)), copy=False)
     frame.columns = list(kept.names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from itertools import islice
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -116,10 +117,16 @@ def from_tensor_dict(
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
-    """Stores a dict of name: ndarray or tensor (of PyTorch, or anything numpy.asarray takes), in one commit."""
+    """Stores a dict of name: ndarray or tensor (of PyTorch, or anything numpy.asarray takes), in one commit.
+
+    Raises TypeError for something other than such a dict, for dtypes that the store does not have, and for masked
+    arrays.
+    """
     from numpack.io.torch import tensor_array
 
     check_bfloat16(bfloat16)
+    if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
+        raise TypeError(f"tensors must be a dictionary of name: array, got {_shown(tensors)}")
     options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     sources = [in_memory(name, tensor_array(name, tensor, bfloat16)) for name, tensor in tensors.items()]
     return store_arrays(sources, output_path, options)
@@ -203,9 +210,11 @@ def _source(file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: B
 def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) -> bytes:
     """Length and JSON, padded so that the data begins at a multiple of 8."""
     entries: Dict[str, Any] = {}
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a dictionary of str: str, got {_shown(metadata)}")
     if metadata:
         if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
-            raise TypeError("metadata must be a dictionary of str: str")
+            raise TypeError(f"metadata must be a dictionary of str: str, got {_shown(metadata)}")
         entries["__metadata__"] = dict(metadata)
     place = 0
     for stored in ordered:
@@ -223,3 +232,11 @@ def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) ->
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
+
+
+def _shown(given: Any) -> str:
+    """What was given, for an error: of a dictionary the first names and the types of their values."""
+    if not isinstance(given, Mapping):
+        return type(given).__name__
+    items = (f"{name!r}: {type(value).__name__}" for name, value in islice(given.items(), 3))
+    return "{" + ", ".join(items) + (", ...}" if len(given) > 3 else "}")
