@@ -216,3 +216,9 @@ def test_counts_below_zero_and_fields_without_end(tmp_path, old):
     with pytest.raises(ValueError, match="field larger than field limit"):
         from_csv(written(tmp_path / "b.csv", "a" * 200_000 + ",b\n1,2\n"), old)
     assert names(old) == ["old"]
+
+
+def test_one_column_by_its_name(tmp_path, npk):
+    save(npk, x=np.arange(2))
+    to_csv(npk, tmp_path / "a.csv", header="ab")
+    assert (tmp_path / "a.csv").read_text() == "ab\n0\n1\n"

@@ -305,3 +305,11 @@ def test_columns_of_one_name(tmp_path, npk, kind):
     )
     with pytest.raises(KeyError, match="or several, of name 'a'"):
         FORMATS[kind][0](path, npk, columns=["a"])
+
+
+def test_one_column_by_its_name(tmp_path, npk, kind):
+    path = write(pa.table({"ab": [1], "b": [2]}), tmp_path / f"a.{kind}")
+    FORMATS[kind][0](path, npk, columns="ab")
+    assert_same(load(npk, "a"), np.array([[1]]))
+    FORMATS[kind][1](npk, tmp_path / f"b.{kind}", columns="cd")
+    assert read(tmp_path / f"b.{kind}").schema.names == ["cd"]

@@ -52,7 +52,7 @@ def from_table(
         raise TypeError(f"table must be a pyarrow.Table, got {type(table).__name__}")
     schema = picked(pa, table.schema, columns)
 
-    table = table if columns is None else table.select(list(columns))
+    table = table if columns is None else table.select(name_list(columns))
 
     def sections(limit: int) -> List[Section]:
         rows = rows_for(schema, limit)

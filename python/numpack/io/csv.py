@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack.io._given import name_list
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
@@ -121,7 +122,7 @@ def to_txt(
 def _write_header(file: TextIO, stored: Stored, header: Union[bool, Sequence[str]], delimiter: str) -> None:
     if header is False:
         return
-    names = stored.columns.names if header is True else tuple(header)
+    names = stored.columns.names if header is True else name_list(header)
     width = stored.shape[1] if len(stored.shape) == 2 else 1
     if len(names) != width:
         raise ValueError(f"header has {len(names)} names for {width} columns")

@@ -57,7 +57,9 @@ def from_feather(
         with sound(input_path, _KIND, *damage):
             found = ipc.open_file(file).schema
         schema, room = picked(pa, found, columns), options.room(output_path)
-        places = range(len(found)) if columns is None else [found.get_field_index(name) for name in columns]
+        places = (
+            range(len(found)) if columns is None else [found.get_field_index(name) for name in schema.names]
+        )
         batches = _Batches(pa, ipc, file, schema, places)
 
         def sections(limit: int) -> Iterator[Section]:
