@@ -75,6 +75,9 @@ def new_file(path: PathLike) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, target)
+    except Exception as error:
+        _tell_of(target, partial, error)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -93,8 +96,22 @@ def new_folder(path: PathLike, replace: bool = False) -> Iterator[Path]:
             _exchange(partial, target)
         else:
             os.rename(partial, target)
+    except Exception as error:
+        _tell_of(target, partial, error)
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _tell_of(target: Path, partial: Path, error: Exception) -> None:
+    """Lets an error name the target in place of the hidden name, which nobody knows and which is gone."""
+    hidden, shown = os.fspath(partial), os.fspath(target)
+    if any(isinstance(part, str) and hidden in part for part in error.args):
+        error.args = tuple(
+            part.replace(hidden, shown) if isinstance(part, str) else part for part in error.args
+        )
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes, os.PathLike)):
+        error.filename = os.fsdecode(error.filename).replace(hidden, shown)
 
 
 def _hidden(target: Path) -> Path:
