@@ -99,6 +99,9 @@ def test_text(tmp_path, npk):
 def test_bools(tmp_path, npk):
     from_csv(written(tmp_path / "a.csv", "a,b\nTrue,false\n1,0\n"), npk, dtype=bool)
     assert_same(load(npk, "a"), np.array([[True, False], [True, False]]))
+    for line in ("2,0", "1,-1", "1,300"):
+        with pytest.raises(ValueError, match="is no bool"):
+            from_csv(written(tmp_path / "b.csv", f"1,0\n{line}\n"), npk, dtype=bool)
 
 
 def test_empty(tmp_path, npk):

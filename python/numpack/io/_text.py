@@ -127,7 +127,7 @@ class Text:
         quote = None if self.delimiter is None else '"'
         mark = None if self.delimiter == _COMMENT else _COMMENT
         # Some NumPys let narrow integers wrap around, and cut off what stands behind a point.
-        integers = self.dtype.kind in "iu"
+        integers = self.dtype.kind in "iub"
         narrow = integers and self.dtype.itemsize < 8
         wide = np.dtype(np.int64) if narrow else self.dtype
         with warnings.catch_warnings() if integers else nullcontext():
@@ -135,8 +135,8 @@ class Text:
                 warnings.simplefilter("error", DeprecationWarning)
             found = np.loadtxt(lines, wide, comments=mark, delimiter=self.delimiter, quotechar=quote, ndmin=2)
         if narrow and found.size:
-            limits = np.iinfo(self.dtype)
-            if found.min() < limits.min or found.max() > limits.max:
+            least, most = (0, 1) if self.dtype.kind == "b" else _limits(self.dtype)
+            if found.min() < least or found.max() > most:
                 raise ValueError(f"integers beyond {self.dtype}")
         return found.astype(self.dtype, copy=False)
 
@@ -157,7 +157,7 @@ class Text:
             if self.dtype.kind == "b":
                 return _TRUTHS[field.strip().lower()]
             if self.dtype.kind in "iu":
-                return _integer(field, np.iinfo(self.dtype))
+                return _integer(field, *_limits(self.dtype))
             return self.dtype.type(field.strip())
         except (ValueError, OverflowError, KeyError):
             raise ValueError(f"row {row} after line {self.line}: {field!r} is no {self.dtype}") from None
@@ -166,14 +166,20 @@ class Text:
         return rows[:, 0] if rows.shape[1] == 1 else rows
 
 
-def _integer(field: str, limits: Any) -> int:
+def _limits(dtype: np.dtype) -> Tuple[int, int]:
+    """The least and the largest integer of a dtype."""
+    limits = np.iinfo(dtype)
+    return limits.min, limits.max
+
+
+def _integer(field: str, least: int, most: int) -> int:
     """A whole number, however it is written. Raises ValueError for one that the dtype does not have."""
     try:
         value = int(field)
     except ValueError:
         value = _whole(field.strip())
-    if not limits.min <= value <= limits.max:
-        raise ValueError(f"{value} is not between {limits.min} and {limits.max}")
+    if not least <= value <= most:
+        raise ValueError(f"{value} is not between {least} and {most}")
     return value
 
 
