@@ -209,6 +209,12 @@ def test_a_comment_that_names_columns(tmp_path, npk, header, shape):
     assert load(npk, "c").shape == (0, 2)
 
 
+def test_an_empty_name_is_an_error(tmp_path, old):
+    with pytest.raises(ValueError, match="name"):
+        from_csv(written(tmp_path / "a.csv", "1,2\n"), old, "")
+    assert names(old) == ["old"]
+
+
 def test_counts_below_zero_and_fields_without_end(tmp_path, old):
     path = written(tmp_path / "a.csv", "1,2\n3,4\n")
     for name in ("skiprows", "max_rows"):

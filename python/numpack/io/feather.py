@@ -65,7 +65,7 @@ def from_feather(
         def sections(limit: int) -> Iterator[Section]:
             return batches.sections(limit, room)
 
-        name = array_name or stem(input_path)
+        name = stem(input_path) if array_name is None else array_name
         with sound(input_path, _KIND, *damage):
             source = table_source(pa, name, schema, sections, None, dtype, fill_null, room)
         return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-from itertools import islice
 from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
@@ -125,8 +124,11 @@ def from_tensor_dict(
     from numpack.io.torch import tensor_array
 
     check_bfloat16(bfloat16)
-    if not isinstance(tensors, Mapping) or not all(isinstance(name, str) for name in tensors):
-        raise TypeError(f"tensors must be a dictionary of name: array, got {_shown(tensors)}")
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors must be a dictionary of name: array, got {type(tensors).__name__}")
+    for name in tensors:
+        if not isinstance(name, str):
+            raise TypeError(f"array names are str, got {name!r}")
     options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     sources = [in_memory(name, tensor_array(name, tensor, bfloat16)) for name, tensor in tensors.items()]
     return store_arrays(sources, output_path, options)
@@ -211,10 +213,11 @@ def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) ->
     """Length and JSON, padded so that the data begins at a multiple of 8."""
     entries: Dict[str, Any] = {}
     if metadata is not None and not isinstance(metadata, Mapping):
-        raise TypeError(f"metadata must be a dictionary of str: str, got {_shown(metadata)}")
+        raise TypeError(f"metadata must be a dictionary of str: str, got {type(metadata).__name__}")
     if metadata:
-        if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
-            raise TypeError(f"metadata must be a dictionary of str: str, got {_shown(metadata)}")
+        for pair in metadata.items():
+            if not all(isinstance(text, str) for text in pair):
+                raise TypeError(f"metadata must be a dictionary of str: str, and holds {pair!r}")
         entries["__metadata__"] = dict(metadata)
     place = 0
     for stored in ordered:
@@ -232,11 +235,3 @@ def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) ->
     text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
-
-
-def _shown(given: Any) -> str:
-    """What was given, for an error: of a dictionary the first names and the types of their values."""
-    if not isinstance(given, Mapping):
-        return type(given).__name__
-    items = (f"{name!r}: {type(value).__name__}" for name, value in islice(given.items(), 3))
-    return "{" + ", ".join(items) + (", ...}" if len(given) > 3 else "}")
