@@ -111,6 +111,19 @@ def test_files_that_are_cut_off_or_damaged(tmp_path, old):
     assert names(old) == ["old"]
 
 
+def test_names_that_are_no_text(tmp_path, old):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["good/nämlich"] = np.arange(3)
+        file["fields"] = np.zeros(3, [("fäld", "i4")])
+    whole = (tmp_path / "a.h5").read_bytes()
+    for text in ("nämlich", "fäld"):
+        broken = text.encode().replace("ä".encode(), b"\xff\xff")
+        (tmp_path / "b.h5").write_bytes(whole.replace(text.encode(), broken))
+        with pytest.raises(ValueError, match="b.h5 is no sound HDF5 file"):
+            from_hdf5(tmp_path / "b.h5", old)
+    assert names(old) == ["old"]
+
+
 def test_groups_linked_into_themselves(tmp_path, npk):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["g/x"] = np.arange(3)

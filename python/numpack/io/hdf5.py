@@ -20,7 +20,7 @@ from numpack.io._stream import Names, Options, Source, block_size, one_name, pic
 
 _KIND = "HDF5 file"
 # What h5py raises for what lies in a file.
-_DAMAGE = (OSError, RuntimeError, KeyError)
+_DAMAGE = (OSError, RuntimeError, KeyError, UnicodeDecodeError)
 
 
 def from_hdf5(
@@ -52,7 +52,8 @@ def from_hdf5(
             with sound(input_path, _KIND, *_DAMAGE):
                 found = dict(_datasets(h5py, top, "", frozenset({top.id})))
         picked, room = picked_members(found, array_names, input_path), options.room(output_path)
-        sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
+        with sound(input_path, _KIND, *_DAMAGE):
+            sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
         named = one_name(sources, array_name, input_path)
         checked = [sound_source(source, input_path, _KIND, *_DAMAGE) for source in named]
         return store_arrays(checked, output_path, options)
