@@ -58,7 +58,7 @@ def from_csv(
         for _ in islice(file, skiprows):
             pass
         text = _Text(file, wanted, delimiter, max_rows, skiprows)
-        source = text.source(array_name or stem(input_path), header)
+        source = text.source(stem(input_path) if array_name is None else array_name, header)
         return store_arrays([source], output_path, options)
 
 

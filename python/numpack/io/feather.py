@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
 import numpy.typing as npt
@@ -47,7 +48,7 @@ def from_feather(
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
-    with pa.OSFile(str(input_path)) as file:
+    with pa.OSFile(os.fsdecode(input_path)) as file:
         try:
             found = ipc.open_file(file).schema
         except pa.ArrowInvalid as error:
@@ -57,7 +58,7 @@ def from_feather(
         batches = _Batches(pa, ipc, file, schema, places)
         source = table_source(
             pa,
-            array_name or stem(input_path),
+            stem(input_path) if array_name is None else array_name,
             schema,
             lambda limit: batches.sections(limit, room),
             None,

@@ -74,7 +74,11 @@ def from_parquet(
         def sections(limit: int) -> Iterator[Section]:
             return _sections(file, schema, limit, chunk_size)
 
-        name, rows, room = array_name or stem(input_path), file.metadata.num_rows, options.room(output_path)
+        name, rows, room = (
+            stem(input_path) if array_name is None else array_name,
+            file.metadata.num_rows,
+            options.room(output_path),
+        )
         source = table_source(pa, name, schema, sections, rows, dtype, fill_null, room)
         return store_arrays([source], output_path, options)
 
