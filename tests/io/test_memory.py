@@ -119,6 +119,19 @@ def test_into_a_store_that_is_there(stores, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (COLUMNS, ROWS), (COLUMNS, 3, ROWS // 3)])
+def test_fortran_order(tmp_path, shape):
+    """300 MB whose rows lie far apart; zeros that take no room on the disk."""
+    np.save(tmp_path / "warm.npy", np.zeros((3, 3), "f4", "F"))
+    with open(tmp_path / "x.npy", "wb") as file:
+        header = {"descr": "<f4", "fortran_order": True, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + ROWS * COLUMNS * 4)
+    into = growth("from_npy", tmp_path / "x.npy", tmp_path / "x.npk", tmp_path / "warm.npy")
+    assert max(into) < CHUNK + 100 * MB
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_text(tmp_path):
     """80 MB of text, which would show in less: growth stays under 40 MB."""
     save(tmp_path / "large.npk", x=np.random.default_rng(1).random((400_000, 8)))

@@ -9,7 +9,7 @@ import numpy as np
 
 from numpack.io._sizes import estimate_chunk_rows, ranges
 
-_SLAB = 8 << 20
+_SLAB = 1 << 20
 # Bytes that are read to be skipped: another read takes as long.
 _SKIP = 32 << 10
 #: Bytes to copy at once: what stays in the processor's caches between being read and being written.

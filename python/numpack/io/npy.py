@@ -128,11 +128,13 @@ def _from_file(file: IO[bytes], name: str) -> Source:
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         if header.fortran and header.nbytes():
-            return column_blocks(file, header.offset, header.dtype, header.shape, limit)
+            return column_blocks(file, header.offset, header.dtype, header.shape, 2 * limit)
         return file_blocks(file, header.offset, header.dtype, header.shape, limit)
 
     raw = None if header.fortran else FilePart(file, header.offset).native(header.dtype)
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, raw=raw)
+    # Two blocks of columns at once would take memory, in which larger blocks save passes over the file.
+    ahead = not header.fortran
+    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, raw=raw, ahead=ahead)
 
 
 def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: ExitStack) -> List[Source]:
@@ -157,7 +159,7 @@ def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, sta
             for part in iter(lambda: member.read(1 << 20), b""):
                 spooled.write(part)
             spooled.flush()
-            return column_blocks(spooled, header.offset, header.dtype, header.shape, limit)
+            return column_blocks(spooled, header.offset, header.dtype, header.shape, 2 * limit)
         member.read(header.offset)
         return row_blocks(member, header.dtype, header.shape, limit)
 
@@ -165,7 +167,7 @@ def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, sta
         with _sound(origin):
             yield from read(limit)
 
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks)
+    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, ahead=not header.fortran)
 
 
 @contextmanager
