@@ -13,7 +13,7 @@ from numpack.io._foreign import sound, sound_source
 from numpack.io._partial import new_file
 from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, mapped_blocks
+from numpack.io._raw import COPY, FilePart, file_blocks
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, check_count
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
 from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, store_arrays
@@ -117,15 +117,16 @@ def _datasets(h5py: Any, group: Any, prefix: str, around: FrozenSet[Any]) -> Ite
             yield from _datasets(h5py, member, f"{prefix}{name}/", around | {member.id})
 
 
-def _source(h5py: Any, raw: IO[bytes], name: str, dataset: Any, room: Room) -> Source:
+def _source(h5py: Any, file: IO[bytes], name: str, dataset: Any, room: Room) -> Source:
     if dataset.shape is None:
         raise TypeError(f"array {name!r}: an empty dataset (without a shape) cannot be stored")
     dtype = dataset.dtype.newbyteorder("=") if dataset.dtype.kind in "biufc" else dataset.dtype
 
+    place = _place(h5py, dataset)
+
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        place = _place(h5py, dataset)
         if place is not None:
-            yield from mapped_blocks(raw, place, dataset.dtype, tuple(dataset.shape), limit)
+            yield from file_blocks(file, place, dataset.dtype, tuple(dataset.shape), limit)
             return
         if not dataset.shape:
             yield np.asarray(dataset[()], dtype)
@@ -135,7 +136,8 @@ def _source(h5py: Any, raw: IO[bytes], name: str, dataset: Any, room: Room) -> S
         for part in parts:
             yield part.astype(dtype, copy=False)
 
-    return Source(name, dtype, tuple(dataset.shape), blocks)
+    raw = None if place is None else FilePart(file, place).native(dataset.dtype)
+    return Source(name, dtype, tuple(dataset.shape), blocks, raw=raw)
 
 
 def _place(h5py: Any, dataset: Any) -> Optional[int]:

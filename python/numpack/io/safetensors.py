@@ -18,7 +18,7 @@ from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dty
 from numpack.io._deps import need
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._raw import COPY, mapped_blocks, write_rows
+from numpack.io._raw import COPY, FilePart, file_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, stored_arrays
 from numpack.io._stream import (
@@ -201,12 +201,14 @@ def _source(file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: B
     else:
         raise TypeError(f"tensor {name!r} is {entry['dtype']}, which the store does not have")
 
+    kept, offset = np.dtype("<u2") if brain else dtype.newbyteorder("<"), start + entry["data_offsets"][0]
+
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        raw, offset = np.dtype("<u2") if brain else dtype.newbyteorder("<"), start + entry["data_offsets"][0]
-        for block in mapped_blocks(file, offset, raw, shape, limit // 2 if brain else limit):
+        for block in file_blocks(file, offset, kept, shape, limit // 2 if brain else limit):
             yield from_bits(block, bfloat16) if brain else block
 
-    return Source(name, dtype, shape, blocks, ahead=False)
+    raw = FilePart(file, offset).native(kept) if kept == dtype else None
+    return Source(name, dtype, shape, blocks, raw=raw)
 
 
 def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) -> bytes:
