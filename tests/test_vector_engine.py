@@ -463,3 +463,15 @@ def test_ctrl_c_ends_a_long_search():
     _, errors = child.communicate(timeout=60)
     assert "KeyboardInterrupt" in errors
     assert child.returncode != 0
+
+
+def test_masked_queries_are_refused(tmp_path):
+    path = tmp_path / "v.npk"
+    with NumPack(path) as npk:
+        npk.save({"v": np.ones((3, 4))})
+    query = np.ma.array(np.ones(4), mask=[True, False, False, False])
+    streaming = StreamingVectorEngine()
+    with pytest.raises(TypeError, match="would lose its mask"):
+        streaming.streaming_top_k_from_file(query, path, "v", "dot", 1)
+    with pytest.raises(TypeError, match="would lose its mask"):
+        streaming.streaming_batch_compute(query, path, "v", "dot")

@@ -60,7 +60,8 @@ class BatchModeContext:
         store = self._direct()
         if not self._marked and not self._dropped:
             return
-        dropped = [name for name in self._dropped if store.has_array(name)]
+        gone = {one: None for name in self._dropped for one in (name, _columns_of(name))}
+        dropped = [name for name in gone if name not in self._marked and store.has_array(name)]
         store._exchange({name: self._arrays[name] for name in self._marked}, dropped)
         self._marked.clear()
         self._dropped.clear()
@@ -209,6 +210,8 @@ class BatchModeContext:
             raise ValueError(f"array {new!r} already exists")
         if old in self._arrays or new in self._arrays or new in self._dropped:
             array = self.load(old)
+            if self.has_array(_columns_of(old)):
+                self._mark(_columns_of(new), self.load(_columns_of(old)))
             self._mark(new, array)
             self.drop(old)
         else:
@@ -257,6 +260,11 @@ class BatchModeContext:
         self.flush()
         keep: Set[str] = set(kept)
         self._arrays = {name: array for name, array in self._arrays.items() if name in keep}
+
+
+def _columns_of(name: str) -> str:
+    """Name of the hidden array with the names of an array's columns, which goes where that array goes."""
+    return f".numpack/columns/{name}"
 
 
 def _with_rows(array: np.ndarray) -> np.ndarray:

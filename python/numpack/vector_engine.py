@@ -46,7 +46,7 @@ class StreamingVectorEngine:
     ) -> Tuple[NDArray[np.uint64], NDArray[np.float64]]:
         """The best k rows for one query (d,): indices (k,) and scores (k,), the best first."""
         _check_batch(batch_size)
-        query = np.asarray(query)
+        query = np.asanyarray(query)
         if query.ndim != 1:
             raise ValueError(f"query must be one vector, got shape {query.shape}")
         with NumPack(npk_dir, mode="r") as store:
@@ -78,7 +78,7 @@ class StreamingVectorEngine:
     ) -> NDArray[np.float64]:
         """Every score: (rows,) for one query (d,), (n, rows) for several. Memory: one batch and the scores."""
         _check_batch(batch_size)
-        query = np.asarray(query)
+        query = np.asanyarray(query)
         with NumPack(npk_dir, mode="r") as store:
             batches = store.stream_load(array_name, batch_size)
             scores = [self._engine.batch_compute(query, rows, metric) for rows in batches]

@@ -27,7 +27,7 @@ def load(path, name):
 def names(path):
     """Names in the store at `path`, sorted."""
     with NumPack(path, mode="r") as store:
-        return sorted(store.get_member_list())
+        return sorted(store.get_member_list(hidden=True))
 
 
 def assert_same(found, wanted):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from io_arrays import REALS, any_array, assert_same, load, names, save
 
+from numpack import NumPack
 from numpack.io import (
     from_dataframe,
     from_parquet_table,
@@ -27,6 +28,39 @@ def test_columns_are_forgotten_with_their_array(tmp_path, npk):
     from_dataframe(pd.DataFrame([[1, 2]], columns=["c", "d"]), npk)
     assert to_table(npk).schema.names == ["c", "d"]
     assert names(npk) == [".numpack/columns/data", "data"]
+
+
+def test_columns_follow_their_array(npk):
+    from_table(pa.table({"a": [1], "b": [2]}), npk)
+    from_table(pa.table({"c": [3], "d": [4]}), npk, "other")
+    with NumPack(npk) as store:
+        store.rename("data", "moved")
+        assert to_table(npk, "moved").schema.names == ["a", "b"]
+        store.rename("other", "moved", overwrite=True)
+        assert to_table(npk, "moved").schema.names == ["c", "d"]
+        assert names(npk) == [".numpack/columns/moved", "moved"]
+        store.save({"plain": np.zeros((1, 2), "i8")})
+        store.rename("plain", "moved", overwrite=True)
+        assert to_table(npk, "moved").schema.names == ["col0", "col1"]
+        assert names(npk) == ["moved"]
+    from_table(pa.table({"a": [1], "b": [2]}), npk, "moved")
+    with NumPack(npk) as store:
+        store.drop("moved", [0])
+        assert to_table(npk, "moved").schema.names == ["a", "b"]
+        store.drop("moved")
+        assert names(npk) == []
+
+
+def test_columns_follow_their_array_in_a_batch(npk):
+    from_table(pa.table({"a": [1], "b": [2]}), npk)
+    from_table(pa.table({"c": [3], "d": [4]}), npk, "gone")
+    with NumPack(npk) as store, store.batch_mode():
+        store.load("data")[0, 0] = 5
+        store.save({"data": store.load("data")})
+        store.rename("data", "moved")
+        store.drop("gone")
+    assert names(npk) == [".numpack/columns/moved", "moved"]
+    assert to_table(npk).to_pydict() == {"a": [5], "b": [2]}
 
 
 def test_tables_in_memory(npk):

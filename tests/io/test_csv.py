@@ -99,6 +99,9 @@ def test_text(tmp_path, npk):
 def test_bools(tmp_path, npk):
     from_csv(written(tmp_path / "a.csv", "a,b\nTrue,false\n1,0\n"), npk, dtype=bool)
     assert_same(load(npk, "a"), np.array([[True, False], [True, False]]))
+    for line in ("2,0", "1,-1", "1,300"):
+        with pytest.raises(ValueError, match="is no bool"):
+            from_csv(written(tmp_path / "b.csv", f"1,0\n{line}\n"), npk, dtype=bool)
 
 
 def test_empty(tmp_path, npk):
@@ -141,3 +144,90 @@ def test_round_trip(tmp_path_factory, array, chunk, header):
     from_csv(folder / "x.csv", folder / "b.npk", dtype=array.dtype, header=header, chunk_size=chunk)
     found = load(folder / "b.npk", "x")
     np.testing.assert_array_equal(found, array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array)
+
+
+@pytest.mark.parametrize(
+    "field", ["9007199254740993.0", "9.007199254740993e15", " 9007199254740993.000", "+9007199254740993."]
+)
+def test_whole_numbers_with_a_point_are_exact(tmp_path, npk, field):
+    from_csv(written(tmp_path / "a.csv", f"1\n{field}\n"), npk, dtype="int64")
+    assert_same(load(npk, "a"), np.array([1, 9007199254740993]))
+
+
+@pytest.mark.parametrize(
+    "field", ["9223372036854775808.0", "1e999999999", "1.5", "1e-9", "inf", "1.0x", "9" * 5000]
+)
+def test_what_is_no_int64(tmp_path, old, field):
+    with pytest.raises(ValueError, match="is no int64"):
+        from_csv(written(tmp_path / "a.csv", f"1\n{field}\n"), old, dtype="int64")
+    assert names(old) == ["old"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"header": "made by hand"},
+        {"header": "made by\nhand in 2 lines"},
+        {"footer": "the end"},
+        {"header": "x"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("delimiter", [" ", ",", ";"])
+def test_what_numpy_writes(tmp_path, npk, options, delimiter):
+    array = sample("int64", (30, 3)).astype("float64")
+    np.savetxt(tmp_path / "a.txt", array, delimiter=delimiter, **options)
+    from_txt(tmp_path / "a.txt", npk, delimiter=delimiter.strip() or None, chunk_size=300)
+    assert_same(load(npk, "a"), np.loadtxt(tmp_path / "a.txt", delimiter=delimiter))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int32"])
+def test_comments_anywhere(tmp_path, npk, dtype):
+    text = "# one\n\n  # two words\n1 2 # first\n# between\n3 4#\n\n5 6\n#"
+    path = written(tmp_path / "a.txt", text)
+    from_txt(path, npk, dtype=dtype)
+    assert_same(load(npk, "a"), np.loadtxt(path, dtype))
+    from_txt(path, npk, dtype=dtype, max_rows=2, chunk_size=1)
+    assert_same(load(npk, "a"), np.array([[1, 2], [3, 4]], dtype))
+    from_csv(written(tmp_path / "b.csv", "# by hand\nx,y #1\n1,2\n3, # none\n"), npk)
+    np.testing.assert_array_equal(load(npk, "b"), [[1, 2], [3, np.nan]])
+    to_csv(npk, tmp_path / "c.csv", "b", header=True, fmt="%g")
+    assert (tmp_path / "c.csv").read_text() == "x,y #1\n1,2\n3,nan\n"
+
+
+@pytest.mark.parametrize(("header", "shape"), [(None, (2, 2)), (True, (2, 2)), (False, (2, 2))])
+def test_a_comment_that_names_columns(tmp_path, npk, header, shape):
+    from_txt(written(tmp_path / "a.txt", "# left right\n1 2\n3 4\n"), npk, header=header)
+    assert load(npk, "a").shape == shape
+    to_csv(npk, tmp_path / "b.csv", header=True, fmt="%g")
+    named = "col0,col1" if header is False else "left,right"
+    assert (tmp_path / "b.csv").read_text().splitlines()[0] == named
+    save(npk, a=np.zeros((0, 2)))
+    to_csv(npk, tmp_path / "c.csv", "a", header=["#1", "b"])
+    from_csv(tmp_path / "c.csv", npk)
+    assert load(npk, "c").shape == (0, 2)
+
+
+def test_an_empty_name_is_an_error(tmp_path, old):
+    with pytest.raises(ValueError, match="name"):
+        from_csv(written(tmp_path / "a.csv", "1,2\n"), old, "")
+    assert names(old) == ["old"]
+
+
+def test_counts_below_zero_and_fields_without_end(tmp_path, old):
+    path = written(tmp_path / "a.csv", "1,2\n3,4\n")
+    for name in ("skiprows", "max_rows"):
+        with pytest.raises(ValueError, match=f"{name} must be at least 0, got -1"):
+            from_csv(path, old, **{name: -1})
+        with pytest.raises(TypeError, match=f"{name} must be a whole number, got 1.5"):
+            from_csv(path, old, **{name: 1.5})
+    with pytest.raises(ValueError, match="field larger than field limit"):
+        from_csv(written(tmp_path / "b.csv", "a" * 200_000 + ",b\n1,2\n"), old)
+    assert names(old) == ["old"]
+
+
+def test_one_column_by_its_name(tmp_path, npk):
+    save(npk, x=np.arange(2))
+    to_csv(npk, tmp_path / "a.csv", header="ab")
+    assert (tmp_path / "a.csv").read_text() == "ab\n0\n1\n"

@@ -88,9 +88,68 @@ def test_dtypes_that_do_not_fit(tmp_path, old, data):
 
 def test_no_hdf5_at_all(tmp_path, npk):
     (tmp_path / "a.h5").write_bytes(b"something else")
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match="a.h5 is no sound HDF5 file"):
         from_hdf5(tmp_path / "a.h5", npk)
+    with pytest.raises(FileNotFoundError):
+        from_hdf5(tmp_path / "b.h5", npk)
+    with pytest.raises(IsADirectoryError):
+        from_hdf5(tmp_path, npk)
     assert not npk.exists()
+
+
+def test_files_that_are_cut_off_or_damaged(tmp_path, old):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("x", data=np.arange(4000.0), compression="gzip", chunks=(500,))
+        place = file["x"].id.get_chunk_info(3).byte_offset
+    whole = (tmp_path / "a.h5").read_bytes()
+    damaged = [whole[:count] for count in (0, 1, 8, len(whole) // 2, len(whole) - 1)]
+    damaged.append(whole[:place] + bytes(50) + whole[place + 50 :])
+    for content in damaged:
+        (tmp_path / "b.h5").write_bytes(content)
+        with pytest.raises(ValueError, match="b.h5 is no sound HDF5 file"):
+            from_hdf5(tmp_path / "b.h5", old)
+    assert names(old) == ["old"]
+
+
+def test_names_that_are_no_text(tmp_path, old):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["good/nämlich"] = np.arange(3)
+        file["fields"] = np.zeros(3, [("fäld", "i4")])
+    whole = (tmp_path / "a.h5").read_bytes()
+    for text in ("nämlich", "fäld"):
+        broken = text.encode().replace("ä".encode(), b"\xff\xff")
+        (tmp_path / "b.h5").write_bytes(whole.replace(text.encode(), broken))
+        with pytest.raises(ValueError, match="b.h5 is no sound HDF5 file"):
+            from_hdf5(tmp_path / "b.h5", old)
+    assert names(old) == ["old"]
+
+
+def test_groups_linked_into_themselves(tmp_path, npk):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["g/x"] = np.arange(3)
+        file["g/same"] = file["g"]
+        file["top"] = file["/"]
+        file["g/deep/back"] = file["g"]
+    from_hdf5(tmp_path / "a.h5", npk)
+    assert names(npk) == ["g/x"]
+    from_hdf5(tmp_path / "a.h5", npk, group="g", drop_if_exists=True)
+    assert names(npk) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"compression_opts": 10}, "compression_opts must be at most 9, got 10"),
+        ({"compression_opts": -1}, "compression_opts must be at least 0, got -1"),
+        ({"compression": "nope"}, "nope"),
+        ({"chunk_size": 0}, "chunk_size must be greater than 0 bytes, got 0"),
+    ],
+)
+def test_options_that_there_are_not(tmp_path, old, options, said):
+    (tmp_path / "a.h5").write_bytes(b"before")
+    with pytest.raises(ValueError, match=said):
+        to_hdf5(old, tmp_path / "a.h5", **options)
+    assert (tmp_path / "a.h5").read_bytes() == b"before"
 
 
 @given(array=any_array(), chunk=st.integers(1, 300), compression=st.sampled_from(["gzip", None]))

@@ -134,6 +134,7 @@ def test_dtypes_that_do_not_fit(tmp_path, npk, array):
         b"\x93NUMPY\x02\x00\xff\xff\xff\xff",
         b"\x93NUMPY\x01\x00\x05\x00{'a':",
         b"\x93NUMPY\x01\x00\x06\x00exit()",
+        b"\x93NUMPY\x03\x00\x02\x00\x00\x00\xff\xff",
     ],
 )
 def test_broken_headers(tmp_path, npk, content):
@@ -143,12 +144,12 @@ def test_broken_headers(tmp_path, npk, content):
     assert not npk.exists()
 
 
-@pytest.mark.parametrize("shape", ["(-1, 3)", "(100000000000, 3)"])
+@pytest.mark.parametrize("shape", ["(-1, 3)", "(100000000000, 3)", "(1.5,)", "(3.0, 1)", "3"])
 def test_shapes_that_lie(tmp_path, npk, shape):
     header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode()
     start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
     (tmp_path / "a.npy").write_bytes(start + header + bytes(24))
-    with pytest.raises(ValueError, match="negative|cut off"):
+    with pytest.raises(ValueError, match="negative|cut off|cannot be read"):
         from_npy(tmp_path / "a.npy", npk)
     assert not npk.exists()
 
@@ -172,9 +173,39 @@ def test_damaged_member_leaves_the_store(tmp_path, old):
     content = bytearray(buffer.getvalue())
     content[-20000] ^= 255
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(zipfile.BadZipFile):
+    with pytest.raises(ValueError, match="a.npz: member 'b.npy' is damaged"):
         from_npy(tmp_path / "a.npz", old, chunk_size=4096)
+    content[-20000] ^= 255
+    (tmp_path / "a.npz").write_bytes(content[:-50])
+    with pytest.raises(ValueError, match="a.npz is damaged"):
+        from_npy(tmp_path / "a.npz", old)
+    np.savez_compressed(tmp_path / "a.npz", a=np.arange(10000))
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[5000:5100] = bytes(100)
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(ValueError, match="a.npz: member 'a.npy' is damaged"):
+        from_npy(tmp_path / "a.npz", old)
     assert names(old) == ["old"]
+
+
+def test_the_beginning_of_a_file_says_what_it_is(tmp_path, npk):
+    np.save(tmp_path / "a.npy", np.arange(5))
+    with open(tmp_path / "a.npy", "ab") as file:
+        np.savez(file, other=np.arange(3))
+    from_npy(tmp_path / "a.npy", npk)
+    assert_same(load(npk, "a"), np.arange(5))
+    assert names(npk) == ["a"]
+
+
+def test_a_store_without_arrays(tmp_path, old):
+    save(tmp_path / "none.npk")
+    to_npy(tmp_path / "none.npk", tmp_path / "none.npz")
+    from_npy(tmp_path / "none.npz", tmp_path / "new.npk")
+    assert names(tmp_path / "new.npk") == []
+    from_npy(tmp_path / "none.npz", old)
+    assert names(old) == ["old"]
+    from_npy(tmp_path / "none.npz", old, drop_if_exists=True)
+    assert names(old) == []
 
 
 @given(array=any_array(), chunk=st.integers(1, 200), packed=st.booleans(), fortran=st.booleans())

@@ -40,6 +40,12 @@ def test_frames_with_missing_values(npk):
         from_dataframe(frame, npk)
     from_dataframe(frame, npk, fill_null=7)
     assert_same(load(npk, "data"), np.array([[1, 0.5], [7, 7]]))
+    for value in (0.5, np.nan, 2**40):
+        with pytest.raises(TypeError, match="column 'i' \\(int32\\) cannot hold fill_null"):
+            from_dataframe(frame, npk, columns=["i"], fill_null=value)
+    big = pd.DataFrame({"i": pd.array([2**53 + 1, None], "Int64")})
+    from_dataframe(big, npk, "big", fill_null=1.0)
+    assert_same(load(npk, "big"), np.array([[2**53 + 1], [1]]))
     from_dataframe(frame, npk, dtype="float32")
     assert_same(load(npk, "data"), np.array([[1, 0.5], [np.nan, np.nan]], "f4"))
     from_dataframe(pd.DataFrame({"c": pd.Categorical([3, 1, 3])}), npk)
@@ -51,3 +57,9 @@ def test_frames_that_hold_no_numbers(npk, column):
     with pytest.raises(TypeError, match="column 'wrong' holds"):
         from_dataframe(pd.DataFrame({"wrong": column}), npk)
     assert not npk.exists()
+
+
+def test_one_column_by_its_name(npk):
+    from_dataframe(pd.DataFrame({"ab": [1, 2], "b": [3, 4]}), npk, columns="ab")
+    assert_same(load(npk, "data"), np.array([[1], [2]]))
+    assert list(to_dataframe(npk, columns="cd").columns) == ["cd"]

@@ -249,10 +249,37 @@ def test_feather_codecs(tmp_path, npk, compression):
 
 
 def test_files_that_are_something_else(tmp_path, old, kind):
-    (tmp_path / "a").write_bytes(b"FEA1 something else")
-    with pytest.raises(ValueError):
-        FORMATS[kind][0](tmp_path / "a", old)
+    table = pa.table({"a": np.arange(5000.0), "b": np.random.default_rng(0).random(5000)})
+    whole = write(table, tmp_path / f"whole.{kind}", compression="zstd").read_bytes()
+    middle = len(whole) // 2
+    cut = [whole[:count] for count in (0, 1, 8, middle, len(whole) - 1)]
+    # The end of the file is sound, the data is not.
+    cut.append(whole[:200] + bytes(middle) + whole[200 + middle :])
+    for content in (b"FEA1 something else", *cut):
+        (tmp_path / "a").write_bytes(content)
+        with pytest.raises(ValueError, match=f"a is no sound {kind.capitalize()} file"):
+            FORMATS[kind][0](tmp_path / "a", old)
+    with pytest.raises(FileNotFoundError):
+        FORMATS[kind][0](tmp_path / "b", old)
+    with pytest.raises(IsADirectoryError):
+        FORMATS[kind][0](tmp_path, old)
     assert names(old) == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"row_group_size": 0}, "row_group_size must be at least 1, got 0"),
+        ({"row_group_size": -1}, "row_group_size must be at least 1, got -1"),
+        ({"compression": "nope"}, "got 'nope'"),
+        ({"chunk_size": -5}, "chunk_size must be greater than 0 bytes, got -5"),
+    ],
+)
+def test_options_that_there_are_not(tmp_path, old, options, said):
+    (tmp_path / "a.parquet").write_bytes(b"before")
+    with pytest.raises(ValueError, match=said):
+        to_parquet(old, tmp_path / "a.parquet", **options)
+    assert (tmp_path / "a.parquet").read_bytes() == b"before"
 
 
 @given(array=any_array(REALS, 1, 3, 1), chunk=st.integers(1, 300), name=st.sampled_from(list(FORMATS)))
@@ -278,3 +305,11 @@ def test_columns_of_one_name(tmp_path, npk, kind):
     )
     with pytest.raises(KeyError, match="or several, of name 'a'"):
         FORMATS[kind][0](path, npk, columns=["a"])
+
+
+def test_one_column_by_its_name(tmp_path, npk, kind):
+    path = write(pa.table({"ab": [1], "b": [2]}), tmp_path / f"a.{kind}")
+    FORMATS[kind][0](path, npk, columns="ab")
+    assert_same(load(npk, "a"), np.array([[1]]))
+    FORMATS[kind][1](npk, tmp_path / f"b.{kind}", columns="cd")
+    assert read(tmp_path / f"b.{kind}").schema.names == ["cd"]

@@ -70,8 +70,7 @@ def test_readers_see_all_or_none(large, old):
     with NumPack(old, mode="r") as reader:
 
         def progress(done, total):
-            shown = [name for name in reader.get_member_list() if not name.startswith(".numpack/")]
-            seen.append((shown, reader.get_shape("old")))
+            seen.append((reader.get_member_list(), reader.get_shape("old")))
 
         from_npy(large, old, chunk_size=4000, progress=progress)
         assert set(reader.get_member_list()) == {"a", "b", "old"}

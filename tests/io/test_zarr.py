@@ -120,6 +120,48 @@ def test_what_does_not_fit(tmp_path, old):
         from_zarr(tmp_path / "nothing.zarr", old)
 
 
+@pytest.mark.parametrize(
+    ("zarr_format", "name"),
+    [
+        *((2, name) for name in (".zarray", "x/.zgroup", ".zattrs/x", ".zmetadata")),
+        *((3, name) for name in ("zarr.json", "zarr.json/x", "x/zarr.json")),
+        *(
+            (number, name)
+            for number in (2, 3)
+            for name in ("a\\b", "\\", "..\\evil", "é" * 128, "x/" + "n" * 256)
+        ),
+    ],
+)
+def test_names_that_zarr_has_other_uses_for(tmp_path, npk, zarr_format, name):
+    save(npk, **{name: np.arange(3), "fine": np.arange(2)})
+    with pytest.raises(TypeError) as caught:
+        to_zarr(npk, tmp_path / "a.zarr", zarr_format=zarr_format)
+    assert repr(name) in str(caught.value) and "Zarr cannot hold the name" in str(caught.value)
+    with pytest.raises(ValueError, match="Zarr cannot hold the group"):
+        to_zarr(npk, tmp_path / "a.zarr", ["fine"], group=f"/{name}/", zarr_format=zarr_format)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npk"]
+
+
+@pytest.mark.parametrize(
+    ("zarr_format", "name"), [(3, ".zarray"), (3, "x/.zattrs"), (2, "zarr.json"), (2, "n" * 255), (3, "c/0")]
+)
+def test_names_that_look_so(tmp_path, npk, zarr_format, name):
+    save(npk, **{name: np.arange(3)})
+    to_zarr(npk, tmp_path / "a.zarr", zarr_format=zarr_format)
+    from_zarr(tmp_path / "a.zarr", tmp_path / "b.npk")
+    assert_same(load(tmp_path / "b.npk", name), np.arange(3))
+
+
+def test_errors_do_not_name_the_hidden_folder(tmp_path, old):
+    with pytest.raises(ValueError, match="zarr_format must be 2 or 3, got 4"):
+        to_zarr(old, tmp_path / "a.zarr", zarr_format=4)
+    long = "/".join(["n" * 250] * 20)
+    with pytest.raises(OSError, match="a.zarr/nnn") as caught:
+        to_zarr(old, tmp_path / "a.zarr", group=long)
+    assert ".partial" not in str(caught.value)
+    assert not (tmp_path / "a.zarr").exists()
+
+
 def test_only_zarr_is_replaced(tmp_path, old):
     to_zarr(old, tmp_path / "a.zarr")
     save(old, new=np.arange(2))

@@ -58,7 +58,11 @@ struct Private {
 
 impl LazyArray {
     pub(crate) fn new(py: Python<'_>, store: &ParallelIO, name: &str) -> PyResult<LazyArray> {
-        let view = Arc::new(store.get_array_view(name).map_err(raise)?);
+        Self::over(py, store.get_array_view(name).map_err(raise)?)
+    }
+
+    pub(crate) fn over(py: Python<'_>, view: ArrayView) -> PyResult<LazyArray> {
+        let view = Arc::new(view);
         let mapped = match view.as_ptr() {
             Some(data) => {
                 let owner = Bound::new(py, Mapped { _view: Arc::clone(&view) })?.into_any();
@@ -424,6 +428,11 @@ impl LazyArray {
         let parts = self.parts(py)?;
         let rows = Rows::new(rows, || Ok(parts.view.len()))?;
         parts.gather(py, &rows)
+    }
+
+    /// As `NumPack.load(name, mmap_mode=mode)`, of the commit of this array, for `numpack.io`.
+    fn _mapped<'py>(&self, py: Python<'py>, mode: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        self.mapped(py, mode)
     }
 
     /// Deleted rows that still lie in the file, for `_html`.

@@ -46,8 +46,8 @@ pub use crate::core::element::NpkElement;
 pub use crate::core::error::{NpkError, NpkResult};
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    ArrayMetadata, ArrayWriter, Finding, HIDDEN_PREFIX, Incoming, ParallelIO, RawArray, RawDrop, RawRows,
-    Report, WritableView, check_name,
+    ArrayMetadata, ArrayWriter, FileRows, Finding, HIDDEN_PREFIX, Incoming, ParallelIO, RawArray, RawDrop,
+    RawRows, Report, WritableView, check_name,
 };
 pub use crate::stream::{RowStream, StreamIterator};
 pub use crate::view::{ArrayView, PrivateCopy};

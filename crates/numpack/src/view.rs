@@ -44,6 +44,15 @@ impl Clone for ArrayView {
 impl ArrayView {
     pub(crate) fn new(core: Arc<Core>, name: &str) -> NpkResult<ArrayView> {
         let source = core.view_source(name)?;
+        Self::over(core, source)
+    }
+
+    pub(crate) fn of_one_commit(core: Arc<Core>, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<ArrayView>> {
+        let sources = core.view_sources(wanted)?;
+        sources.into_iter().map(|source| Self::over(Arc::clone(&core), source)).collect()
+    }
+
+    fn over(core: Arc<Core>, source: Source) -> NpkResult<ArrayView> {
         let mapping = source.file.mapping(source.array.bytes())?;
         let shape = source.array.logical_shape();
         Ok(ArrayView { core: ArcSwap::new(core), source, mapping, shape })

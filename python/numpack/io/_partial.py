@@ -11,7 +11,7 @@ import itertools
 import os
 import shutil
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, Optional
 
@@ -75,6 +75,9 @@ def new_file(path: PathLike) -> Iterator[Path]:
     try:
         yield partial
         os.replace(partial, target)
+    except Exception as error:
+        _tell_of(target, partial, error)
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -86,15 +89,50 @@ def new_folder(path: PathLike, replace: bool = False) -> Iterator[Path]:
     `path` must be missing or an empty folder, or any folder with `replace`.
     """
     target = Path(os.path.realpath(path))
-    partial = _hidden(target)
-    try:
+    with hidden_folder(target) as partial:
         yield partial
         if replace and target.is_dir():
             _exchange(partial, target)
         else:
             os.rename(partial, target)
+
+
+@contextmanager
+def hidden_folder(target: Path) -> Iterator[Path]:
+    """The name to make a folder under beside `target`; what has that name when the block ends is removed."""
+    partial = _hidden(target)
+    try:
+        yield partial
+    except Exception as error:
+        _tell_of(target, partial, error)
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def parents_of(target: Path) -> Iterator[None]:
+    """Makes the folders above `target`; when the block fails, those that were made go again if they are empty."""
+    missing = [folder for folder in target.parents if not folder.exists()]
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with suppress(OSError):
+            for folder in missing:
+                folder.rmdir()
+        raise
+
+
+def _tell_of(target: Path, partial: Path, error: Exception) -> None:
+    """Lets an error name the target in place of the hidden name, which nobody knows and which is gone."""
+    hidden, shown = os.fspath(partial), os.fspath(target)
+    if any(isinstance(part, str) and hidden in part for part in error.args):
+        error.args = tuple(
+            part.replace(hidden, shown) if isinstance(part, str) else part for part in error.args
+        )
+    if isinstance(error, OSError) and isinstance(error.filename, (str, bytes, os.PathLike)):
+        error.filename = os.fsdecode(error.filename).replace(hidden, shown)
 
 
 def _hidden(target: Path) -> Path:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import IO, Iterator, Tuple
+import sys
+from typing import IO, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from numpack.io._sizes import estimate_chunk_rows, ranges
 
-_SLAB = 8 << 20
-# Two parts for the threads of the engine.
-_WINDOW = 8 << 20
+_SLAB = 1 << 20
+# Bytes that are read to be skipped: another read takes as long.
+_SKIP = 32 << 10
 #: Bytes to copy at once: what stays in the processor's caches between being read and being written.
 COPY = 2 << 20
 
@@ -21,46 +22,54 @@ def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: 
     Raises ValueError when the file ends before the last row.
     """
     if not shape:
-        yield _filled(file, np.empty((), dtype))
+        yield _native(_fill(file, np.empty((), dtype)))
         return
     rows = min(estimate_chunk_rows(shape, dtype, min(limit, COPY)), max(1, shape[0]))
     buffers = [np.empty((rows, *shape[1:]), dtype) for _ in range(2 if rows < shape[0] else 1)]
     for start in range(0, shape[0], rows):
         buffers.reverse()
-        yield _filled(file, buffers[0][: min(rows, shape[0] - start)])
+        yield _native(_fill(file, buffers[0][: min(rows, shape[0] - start)]))
 
 
-def mapped_blocks(
+def file_blocks(
     file: IO[bytes], offset: int, dtype: np.dtype, shape: Tuple[int, ...], limit: int
 ) -> Iterator[np.ndarray]:
-    """Rows in C order from `offset` on, in blocks over the mapped file: whoever copies them reads them.
+    """As `row_blocks`, from `offset` on.
 
-    That saves a pass over memory, and each window is given back with its block. As with every map, a file that
-    another program makes shorter meanwhile ends the process. Raises ValueError when it was shorter before.
+    The file is read and never mapped: one that another program makes shorter meanwhile is a ValueError, where a map
+    of it would end the process.
     """
-    if not shape or 0 in shape:
-        file.seek(offset)
-        yield from row_blocks(file, dtype, shape, limit)
-        return
-    row = int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize
-    for start, stop in ranges(shape[0], max(1, min(limit, _WINDOW) // row)):
-        window = np.memmap(file, dtype, "r", offset + start * row, (stop - start, *shape[1:]))
-        yield _native(np.asarray(window))
+    file.seek(offset)
+    return row_blocks(file, dtype, shape, limit)
+
+
+class FilePart(NamedTuple):
+    """Bytes of a file."""
+
+    file: IO[bytes]
+    offset: int
+
+    def native(self, dtype: np.dtype) -> Optional[FilePart]:
+        """These bytes if the store keeps elements of this dtype as they stand here; None otherwise."""
+        return self if dtype.isnative and sys.byteorder == "little" and dtype.kind in "iufc" else None
 
 
 def _native(block: np.ndarray) -> np.ndarray:
     return block if block.dtype.isnative else block.astype(block.dtype.newbyteorder("="))
 
 
-def _filled(file: IO[bytes], block: np.ndarray) -> np.ndarray:
+def _fill(file: IO[bytes], block: np.ndarray) -> np.ndarray:
+    """The block, after its bytes were read from where the file stands."""
     view = block.reshape(-1).view(np.uint8).data if block.size else memoryview(b"")
     done = 0
     while done < len(view):
         count = file.readinto(view[done:])  # type: ignore[attr-defined]
         if not count:
-            raise ValueError(f"the file ends {len(view) - done} bytes before the last row of this block")
+            raise ValueError(
+                f"{file.name} is cut off: {len(view) - done} bytes of a block of rows are missing"
+            )
         done += count
-    return _native(block)
+    return block
 
 
 def column_blocks(
@@ -68,21 +77,21 @@ def column_blocks(
 ) -> Iterator[np.ndarray]:
     """Rows of an array in Fortran order, which lies in the file column by column from `offset` on.
 
-    The file is mapped, and pages are given back after every slab, so that they do not count as memory.
+    Of each column the rows of a block are read alone, unless reading the others too is faster than another read.
+    Raises ValueError when the file ends before the last column.
     """
-    native = dtype.newbyteorder("=")
-    rows = estimate_chunk_rows(shape, dtype, limit)
-    count = int(np.prod(shape[1:], dtype=np.int64))
-    for start in range(0, shape[0], rows):
-        stop = min(start + rows, shape[0])
-        block = np.empty((stop - start, count), native)
-        slab = max(1, _SLAB // (shape[0] * dtype.itemsize))
-        for first in range(0, count, slab):
-            last = min(first + slab, count)
-            place = offset + first * shape[0] * dtype.itemsize
-            columns = np.memmap(file, dtype, "r", place, (last - first, shape[0]))
-            block[:, first:last] = columns[:, start:stop].T
-            del columns
+    length, count = shape[0], int(np.prod(shape[1:], dtype=np.int64))
+    rows = min(estimate_chunk_rows(shape, dtype, limit), length)
+    alone = (length - rows) * dtype.itemsize > _SKIP
+    together = 1 if alone else max(1, _SLAB // (length * dtype.itemsize))
+    slab = np.empty((min(together, count), rows if alone else length), dtype)
+    for start, stop in ranges(length, rows):
+        block = np.empty((stop - start, count), dtype.newbyteorder("="))
+        for first, last in ranges(count, together):
+            file.seek(offset + (first * length + start) * dtype.itemsize)
+            # To the last of these rows in the last column.
+            _fill(file, slab.reshape(-1)[: (last - first - 1) * length + stop - start])
+            block[:, first:last] = slab[: last - first, : stop - start].T
         yield _in_c_order(block, shape[1:])
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from pathlib import Path
-from typing import Iterator, Sequence, Tuple, Union
+from typing import Any, Iterator, Sequence, Tuple, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -47,3 +48,13 @@ def estimate_chunk_rows(
 def ranges(length: int, step: int) -> Iterator[Tuple[int, int]]:
     """Start and stop of pieces of `step` that together are `length`."""
     return ((start, min(start + step, length)) for start in range(0, length, step))
+
+
+def check_count(name: str, value: Any, least: int = 0) -> None:
+    """Raises ValueError for a number below `least`, TypeError for what is no whole number; both name the argument."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a whole number, got {value!r}") from None
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, got {count}")

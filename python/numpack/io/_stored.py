@@ -1,26 +1,31 @@
-"""The one way out of the store: arrays as they were at one moment, read in blocks of rows."""
+"""The one way out of the store: arrays of one commit, read in blocks of rows.
+
+All arrays of a call are those of one commit. What is appended, deleted, saved anew or dropped afterwards changes
+nothing; only rows that are replaced in place do, which would take a copy to undo: every block is of one commit, and
+a later block may have rows that were replaced after an earlier one was read.
+"""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from numpack import LazyArray, NumPack
+from numpack.exceptions import ArrayNotFoundError
 from numpack.io._ahead import read_ahead
-from numpack.io._columns import Columns, columns_name, default_columns
+from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
 from numpack.io._progress import Meter
 from numpack.io._sizes import PathLike, estimate_chunk_rows, ranges
-from numpack.io._stream import Names, SeveralArraysError
+from numpack.io._stream import Names, SeveralArraysError, listed
 
 
 @dataclass(frozen=True)
 class Stored:
-    """An array of an open store: its name, and its rows as of one commit."""
+    """An array of a store as of one commit, but for rows that are replaced in place later."""
 
-    store: NumPack
     name: str
     lazy: LazyArray
     kept: Optional[Columns]
@@ -59,7 +64,7 @@ class Stored:
 
     def mapped(self) -> np.ndarray:
         """All rows over the mapped file; writing to them changes a private copy. A copy if rows are deleted."""
-        return np.asarray(self.store.load(self.name, mmap_mode="c"))
+        return np.asarray(self.lazy._mapped("c"))
 
     def load(self, meter: Meter) -> np.ndarray:
         """All rows in memory of their own, read at once."""
@@ -70,14 +75,20 @@ class Stored:
 
 @contextmanager
 def stored_arrays(path: PathLike, names: Names = None, name: Optional[str] = None) -> Iterator[List[Stored]]:
-    """The named arrays of a store, or all of them. Raises KeyError for unknown names."""
+    """The named arrays of a store, or all of them, as of one commit. Raises KeyError for unknown names."""
     if name is not None:
         if names is not None:
             raise TypeError("give array_name or array_names, not both")
         names = name
     with NumPack(path, mode="r") as store:
-        chosen = _chosen(store, names)
-        yield [Stored(store, one, store.load(one, lazy=True), _kept(store, one)) for one in chosen]
+        chosen = None if names is None else _chosen(names)
+        views = store._views(None if chosen is None else {*chosen, *map(columns_name, chosen)})
+        for one in chosen or ():
+            if one not in views:
+                raise ArrayNotFoundError(f"array {one!r} not found")
+        if chosen is None:
+            chosen = [one for one in views if not one.startswith(HIDDEN)]
+        yield [Stored(one, views[one], _kept(views, one)) for one in chosen]
 
 
 @contextmanager
@@ -95,25 +106,23 @@ def only(found: Sequence[Stored]) -> Stored:
     return found[0]
 
 
-def _chosen(store: NumPack, names: Names) -> List[str]:
-    if names is None:
-        return store.get_member_list()
-    chosen = [names] if isinstance(names, str) else list(names)
+def _chosen(names: Union[str, Sequence[str]]) -> List[str]:
+    chosen = listed(names)
     if len(set(chosen)) != len(chosen):
         raise ValueError(f"an array is named twice: {chosen}")
     return chosen
 
 
-def _kept(store: NumPack, name: str) -> Optional[Columns]:
+def _kept(views: Mapping[str, LazyArray], name: str) -> Optional[Columns]:
     """The columns stored with an array, if they fit it."""
-    if not store.has_array(columns_name(name)):
+    kept = views.get(columns_name(name))
+    if kept is None:
         return None
-    shape, dtype = store.get_shape(name), np.dtype(store.load(name, lazy=True).dtype)
     try:
-        columns = Columns.from_array(store.load(columns_name(name)))
+        columns = Columns.from_array(kept.copy())
     except (ValueError, KeyError, TypeError):
         return None
-    return columns if columns.fits(shape, dtype) else None
+    return columns if columns.fits(views[name].shape, views[name].dtype) else None
 
 
 def metered(found: Sequence[Stored], progress: Any) -> Meter:

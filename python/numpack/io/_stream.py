@@ -6,15 +6,19 @@ gathered under hidden names first. Until the last step nobody sees a change, and
 
 from __future__ import annotations
 
+import errno
+import operator
 import os
 from contextlib import closing, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import (
+    Any,
     Callable,
     Dict,
     Generator,
+    Iterable,
     Iterator,
     List,
     Mapping,
@@ -31,11 +35,11 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._ahead import read_ahead
 from numpack.io._columns import HIDDEN, Columns, columns_name
-from numpack.io._partial import is_abandoned, new_folder, new_token
+from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
 from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._raw import COPY, FilePart
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows, ranges
 
 #: None for all arrays, one name, or several.
 Names = Union[None, str, Sequence[str]]
@@ -67,6 +71,8 @@ class Source:
     columns: Optional[Columns] = None
     array: Optional[np.ndarray] = None
     """The whole array, where it is in memory already."""
+    raw: Optional[FilePart] = None
+    """The rows one behind the other, where they lie in a file as the store keeps them."""
     ahead: bool = True
     """Whether making a block is work that another thread can do while the last one is written."""
 
@@ -103,10 +109,17 @@ class Options:
 
 
 def block_size(chunk_size: int) -> int:
-    """Bytes of a block of rows, at most 16 MiB. Raises ValueError for a chunk of zero or less."""
-    if chunk_size <= 0:
-        raise ValueError(f"chunk_size must be greater than 0 bytes, got {chunk_size}")
-    return min(max(1, chunk_size // 4), 16 << 20)
+    """Bytes of a block of rows, at most 16 MiB.
+
+    Raises TypeError for a chunk that is no int, ValueError for one of zero or less.
+    """
+    try:
+        size = operator.index(chunk_size)
+    except TypeError:
+        raise TypeError(f"chunk_size must be an int, a number of bytes, got {chunk_size!r}") from None
+    if size <= 0:
+        raise ValueError(f"chunk_size must be greater than 0 bytes, got {size}")
+    return min(max(1, size // 4), 16 << 20)
 
 
 def in_memory(name: str, array: np.ndarray, columns: Optional[Columns] = None) -> Source:
@@ -115,9 +128,10 @@ def in_memory(name: str, array: np.ndarray, columns: Optional[Columns] = None) -
 
 
 def one_name(sources: Sequence[Source], name: Optional[str], origin: object) -> List[Source]:
-    """The sources, the only one under another name. Raises ValueError for several."""
+    """The sources, the only one under another name. Raises TypeError for no name, ValueError for several."""
     if name is None:
         return list(sources)
+    listed(name)
     if len(sources) != 1:
         found = ", ".join(repr(source.name) for source in sources)
         raise SeveralArraysError(
@@ -130,11 +144,20 @@ def picked_members(found: Mapping[str, _Member], names: Names, origin: object) -
     """The named members, in that order, or all of them. Raises KeyError for unknown names."""
     if names is None:
         return dict(found)
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = listed(names)
     for name in wanted:
         if name not in found:
             raise KeyError(f"no array {name!r} in {origin}: it holds {', '.join(found) or 'none'}")
     return {name: found[name] for name in wanted}
+
+
+def listed(names: Union[str, Sequence[str]]) -> List[str]:
+    """One name or several, as a list. Raises TypeError for what is no name."""
+    wanted = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    for name in wanted:
+        if not isinstance(name, str):
+            raise TypeError(f"array names are str, got {name!r}")
+    return wanted
 
 
 def stem(path: PathLike) -> str:
@@ -153,17 +176,44 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
         told([source.name for source in sources])
     total = [source.nbytes for source in sources]
     known = None if None in total else sum(size or 0 for size in total)
-    block = options.block_size()
     target = Path(os.path.realpath(path))
     with Meter(options.progress, known) as meter:
         if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with new_folder(target) as folder, NumPack(folder, mode="x") as store:
-                _fill_new(store, sources, block, meter)
+            with parents_of(target):
+                _make(target, sources, options, meter)
         else:
             with NumPack(target, mode="r+") as store:
-                _fill(store, sources, block, meter, options.drop_if_exists)
+                _fill(store, sources, options.block_size(), meter, options.drop_if_exists)
     return _opened(path) if options.return_npk_obj else None
+
+
+def _make(target: Path, sources: Sequence[Source], options: Options, meter: Meter) -> None:
+    """A new store; where another has come in between, the arrays go there."""
+    block = options.block_size()
+    with hidden_folder(target) as folder:
+        with NumPack(folder, mode="x") as store:
+            _fill_new(store, sources, block, meter)
+        try:
+            os.rename(folder, target)
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+            with NumPack(folder, mode="r") as made, NumPack(target, mode="r+") as store:
+                stored = [replace(source, **_again(made, source.name)) for source in sources]
+                _fill(store, stored, block, Meter(None, None), options.drop_if_exists)
+
+
+def _again(made: NumPack, name: str) -> Dict[str, Any]:
+    """What a source has to say when its array is in a store already."""
+    lazy = made.load(name, lazy=True)
+
+    def blocks(limit: int) -> Iterator[np.ndarray]:
+        if not lazy.shape:
+            return iter([lazy.copy()])
+        rows = estimate_chunk_rows(lazy.shape, lazy.dtype, limit)
+        return (lazy._rows(start, stop) for start, stop in ranges(lazy.shape[0], rows))
+
+    return {"shape": lazy.shape, "blocks": blocks, "raw": None}
 
 
 def _opened(path: PathLike) -> NumPack:
@@ -174,10 +224,9 @@ def _opened(path: PathLike) -> NumPack:
 
 def _check(sources: Sequence[Source]) -> None:
     """Raises what storing would raise for names and dtypes, before anything is written."""
-    if not sources:
-        raise ValueError("there is no array to store")
     seen: Set[str] = set()
     for source in sources:
+        listed([source.name])
         if source.name in seen:
             raise ValueError(f"two arrays would be named {source.name!r}")
         if source.name.startswith(HIDDEN):
@@ -198,6 +247,9 @@ def _fill_new(store: NumPack, sources: Sequence[Source], block: int, meter: Mete
 
 def _write(store: NumPack, name: str, source: Source, block: int, meter: Meter) -> None:
     """Saves the first block and appends the others."""
+    if source.raw is not None and source.nbytes is not None and source.nbytes > COPY and source.shape:
+        _copy(store, name, source, source.raw, block, meter)
+        return
     with closing(_blocks(source, block)) as made:
         blocks = meter.count(made)
         first = next(blocks, None)
@@ -206,6 +258,16 @@ def _write(store: NumPack, name: str, source: Source, block: int, meter: Meter) 
         store.save({name: np.asarray(first, source.dtype)})
         for rows in blocks:
             store.append({name: np.asarray(rows, source.dtype)})
+
+
+def _copy(store: NumPack, name: str, source: Source, raw: FilePart, block: int, meter: Meter) -> None:
+    """Has the engine copy the rows from the file: they pass through the processor's caches once."""
+    store.save({name: np.empty((0, *_row_shape(source)), source.dtype)})
+    row = int(np.prod(_row_shape(source), dtype=np.int64)) * source.dtype.itemsize
+    for start, stop in ranges(source.shape[0] or 0, max(1, block // row)):
+        file, place = raw.file, raw.offset + start * row
+        store._append_file(name, file.fileno(), os.fsdecode(file.name), place, stop - start)
+        meter.add((stop - start) * row)
 
 
 def _blocks(source: Source, block: int) -> Generator[np.ndarray, None, None]:

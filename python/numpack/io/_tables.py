@@ -12,7 +12,9 @@ from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional
 import numpy as np
 import numpy.typing as npt
 
+from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, split, stacked
+from numpack.io._given import name_list
 from numpack.io._parts import Room, joined_rows
 from numpack.io._sizes import ranges
 from numpack.io._stored import Stored
@@ -48,22 +50,24 @@ def table_source(
 ) -> Source:
     """A source over the sections of a table of this schema.
 
-    Raises TypeError that names the first column which the store cannot hold.
+    Raises TypeError that names the first column which the store cannot hold, and for a dtype of no numbers. Reading
+    it raises ValueError for a value that `dtype` does not have.
     """
+    asked = number_dtype(dtype)
     if not len(schema):
         raise ValueError("the table has no columns")
     if _depth(pa, schema[0].type):
-        return _list_source(pa, name, schema, sections, rows, dtype, fill_null)
-    columns = _columns(pa, schema, dtype)
+        return _list_source(pa, name, schema, sections, rows, asked, fill_null)
+    columns = _columns(pa, schema, asked)
     wanted = columns.common()
-    nulls = _Nulls(fill_null, dtype is not None and wanted.kind == "f")
+    nulls = _Nulls(fill_null, asked is not None and wanted.kind == "f")
 
     def numbers(section: Section, places: range) -> Iterator[np.ndarray]:
         names = [schema.field(at).name for at in places]
         for batch in section.read(places):
             parts = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
-            if dtype is not None:
-                parts = [part.astype(wanted, copy=False) for part in parts]
+            if asked is not None:
+                parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
             yield parts[0].astype(wanted) if columns.ndim == 1 else stacked(names, parts, wanted)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
@@ -78,10 +82,10 @@ def table_source(
     return Source(name, wanted, shape, blocks, columns)
 
 
-def _columns(pa: Any, schema: Any, dtype: Optional[npt.DTypeLike]) -> Columns:
+def _columns(pa: Any, schema: Any, dtype: Optional[np.dtype]) -> Columns:
     """Names and dtypes of the columns; one dtype for all if a program asks for it."""
     own = [_dtype(pa, field) for field in schema]
-    dtypes = [one.name for one in own] if dtype is None else [np.dtype(dtype).name] * len(own)
+    dtypes = [one.name for one in own] if dtype is None else [dtype.name] * len(own)
     return Columns(tuple(schema.names), tuple(dtypes), _kept_ndim(schema) or 2)
 
 
@@ -159,7 +163,7 @@ def _list_source(
     schema: Any,
     sections: Sections,
     rows: Optional[int],
-    dtype: Optional[npt.DTypeLike],
+    dtype: Optional[np.dtype],
     fill_null: Optional[float],
 ) -> Source:
     field = schema[0]
@@ -168,14 +172,15 @@ def _list_source(
     kind = field.type
     while _depth(pa, kind):
         kind = kind.value_type
-    wanted = np.dtype(_dtype(pa, pa.field(field.name, kind)) if dtype is None else dtype)
+    own = _dtype(pa, pa.field(field.name, kind))
+    wanted = own if dtype is None else dtype
     nulls = _Nulls(fill_null, dtype is not None and wanted.kind == "f")
-    shape = _cell_shape(pa, field.type) or _shape_of_first(sections)
+    shape = _cell_shape(pa, field.type) or _shape_of_first(pa, field, sections)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         for batch in _only_column(sections, limit):
             cells = _cells(pa, field.name, batch.column(0), shape, nulls)
-            yield cells.astype(wanted, copy=False)
+            yield cells if dtype is None else converted(field.name, cells, dtype)
 
     return Source(name, wanted, (rows, *shape), blocks, Columns((field.name,), (wanted.name,), None))
 
@@ -196,12 +201,19 @@ def _only_column(sections: Sections, limit: int) -> Iterator[Any]:
     return (batch for section in sections(limit) for batch in section.read(range(1)))
 
 
-def _shape_of_first(sections: Sections) -> Tuple[int, ...]:
-    """Shape of the first cell: all others must have the same."""
+def _shape_of_first(pa: Any, field: Any, sections: Sections) -> Tuple[int, ...]:
+    """Shape of the first cell, by the first list on each level: all others must have the same."""
     first = next((batch for batch in _only_column(sections, 1) if len(batch)), None)
-    if first is None or not first.column(0)[0].is_valid:
-        raise TypeError("a column of lists without a first list does not tell the shape of its rows")
-    return np.shape(first.column(0)[0].as_py())
+    cell = None if first is None else first.column(0)[0].as_py()
+    shape: List[int] = []
+    for _ in range(_depth(pa, field.type)):
+        if cell is None:
+            raise TypeError(
+                f"column {field.name!r} of lists without a first list does not tell the shape of its rows"
+            )
+        shape.append(len(cell))
+        cell = cell[0] if len(cell) else []
+    return tuple(shape)
 
 
 def _cells(pa: Any, name: str, cells: Any, shape: Tuple[int, ...], nulls: _Nulls) -> np.ndarray:
@@ -261,9 +273,10 @@ def table_columns(stored: Stored, names: Optional[Sequence[str]], own_dtypes: bo
     """The columns to write: those stored with the array, under other names or all of its dtype if asked for."""
     kept = stored.columns
     if names is not None:
-        if len(names) != len(kept.names):
-            raise ValueError(f"{len(names)} column names for {len(kept.names)} columns")
-        kept = Columns(tuple(names), kept.dtypes, kept.ndim)
+        chosen = name_list(names)
+        if len(chosen) != len(kept.names):
+            raise ValueError(f"{len(chosen)} column names for {len(kept.names)} columns")
+        kept = Columns(tuple(chosen), kept.dtypes, kept.ndim)
     if not own_dtypes:
         kept = Columns(kept.names, (stored.dtype.name,) * len(kept.names), kept.ndim)
     return kept
@@ -273,10 +286,11 @@ def picked(pa: Any, schema: Any, columns: Optional[Sequence[str]]) -> Any:
     """The schema of the columns to take. Raises KeyError for names that no column has, or several."""
     if columns is None:
         return schema
-    unknown = [name for name in columns if schema.names.count(name) != 1]
+    chosen = name_list(columns)
+    unknown = [name for name in chosen if schema.names.count(name) != 1]
     if unknown:
         raise KeyError(f"no column, or several, of name {unknown[0]!r}: there are {', '.join(schema.names)}")
-    return pa.schema([schema.field(name) for name in columns], schema.metadata)
+    return pa.schema([schema.field(name) for name in chosen], schema.metadata)
 
 
 def pieces(batches: Iterable[Any], rows: int) -> Iterator[Any]:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack.io._deps import need
+from numpack.io._given import name_list, plain_array
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import metered, stored_array
@@ -51,7 +52,7 @@ def from_table(
         raise TypeError(f"table must be a pyarrow.Table, got {type(table).__name__}")
     schema = picked(pa, table.schema, columns)
 
-    table = table if columns is None else table.select(list(columns))
+    table = table if columns is None else table.select(name_list(columns))
 
     def sections(limit: int) -> List[Section]:
         rows = rows_for(schema, limit)
@@ -83,14 +84,17 @@ def to_table(
 def numpy_to_arrow_zero_copy(array: Any) -> Any:
     """A pyarrow.Array over the memory of an ndarray; further dimensions are levels of fixed-size lists.
 
-    Raises TypeError for complex and bool (Arrow packs bits), ValueError for memory that is not C-contiguous.
+    Raises TypeError for complex and bool (Arrow packs bits) and for masked arrays, ValueError for memory that is not
+    C-contiguous and for rows without elements.
     """
     pa = need("pyarrow", "arrow")
-    array = np.asarray(array)
+    array = plain_array(array)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"Arrow cannot share {array.dtype} without a copy")
     if array.ndim == 0 or not array.flags.c_contiguous or not array.dtype.isnative:
         raise ValueError("only C-contiguous arrays of native byte order with a dimension can be shared")
+    if 0 in array.shape[1:]:
+        raise ValueError(f"Arrow cannot share an array of shape {array.shape}: its rows have no elements")
     return nested(pa, array)
 
 
@@ -102,11 +106,11 @@ def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
     """
     pa = need("pyarrow", "arrow")
     if isinstance(array, pa.ChunkedArray):
-        if array.num_chunks != 1:
+        if array.num_chunks > 1:
             raise ValueError(
                 f"{array.num_chunks} chunks lie in different places: call combine_chunks() first"
             )
-        array = array.chunk(0)
+        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
     if not isinstance(array, pa.Array):
         raise TypeError(f"expected a pyarrow.Array, got {type(array).__name__}")
     shape = [len(array)]
@@ -126,5 +130,5 @@ def table_to_numpy_zero_copy(table: Any, columns: Optional[Sequence[str]] = None
 
     Raises ValueError and TypeError as `arrow_to_numpy_zero_copy`, KeyError for unknown columns.
     """
-    names = table.schema.names if columns is None else columns
+    names = table.schema.names if columns is None else name_list(columns)
     return {name: arrow_to_numpy_zero_copy(table.column(name)) for name in names}

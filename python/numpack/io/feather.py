@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 
 import numpy.typing as npt
 
 from numpack import NumPack
 from numpack.io._deps import need
+from numpack.io._foreign import check_readable, sound, sound_source
 from numpack.io._partial import new_file
 from numpack.io._parts import Room
 from numpack.io._progress import Progress
@@ -25,6 +27,8 @@ from numpack.io._tables import (
     table_schema,
     table_source,
 )
+
+_KIND = "Feather file of version 2"
 
 
 def from_feather(
@@ -47,25 +51,24 @@ def from_feather(
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
-    with pa.OSFile(str(input_path)) as file:
-        try:
+    damage = (pa.ArrowException, OSError)
+    check_readable(input_path)
+    with pa.OSFile(os.fsdecode(input_path)) as file:
+        with sound(input_path, _KIND, *damage):
             found = ipc.open_file(file).schema
-        except pa.ArrowInvalid as error:
-            raise ValueError(f"{input_path} is no Feather file of version 2: {error}") from None
         schema, room = picked(pa, found, columns), options.room(output_path)
-        places = range(len(found)) if columns is None else [found.get_field_index(name) for name in columns]
-        batches = _Batches(pa, ipc, file, schema, places)
-        source = table_source(
-            pa,
-            array_name or stem(input_path),
-            schema,
-            lambda limit: batches.sections(limit, room),
-            None,
-            dtype,
-            fill_null,
-            room,
+        places = (
+            range(len(found)) if columns is None else [found.get_field_index(name) for name in schema.names]
         )
-        return store_arrays([source], output_path, options)
+        batches = _Batches(pa, ipc, file, schema, places)
+
+        def sections(limit: int) -> Iterator[Section]:
+            return batches.sections(limit, room)
+
+        name = stem(input_path) if array_name is None else array_name
+        with sound(input_path, _KIND, *damage):
+            source = table_source(pa, name, schema, sections, None, dtype, fill_null, room)
+        return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)
 
 
 class _Batches:

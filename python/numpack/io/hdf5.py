@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import IO, Any, Dict, FrozenSet, Iterator, Optional
+from typing import IO, Any, Dict, FrozenSet, Iterator, Optional, Tuple
 
 import numpy as np
 
 from numpack import NumPack
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._deps import need
+from numpack.io._foreign import sound, sound_source
 from numpack.io._partial import new_file
 from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, mapped_blocks
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._raw import COPY, FilePart, file_blocks
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, check_count
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
 from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, store_arrays
+
+_KIND = "HDF5 file"
+# What h5py raises for what lies in a file.
+_DAMAGE = (OSError, RuntimeError, KeyError, UnicodeDecodeError)
 
 
 def from_hdf5(
@@ -35,19 +40,23 @@ def from_hdf5(
     Names are paths from `group` on. array_names: the datasets to take, None for all; array_name: another name
     for a single one. Links to other places and files are not followed. Memory: `chunk_size` bytes, or one
     compressed chunk where that is more. Raises TypeError for strings, compounds and other dtypes that the store
-    does not have, KeyError for unknown names.
+    does not have, KeyError for unknown names, ValueError for a file that is cut off or no HDF5.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     h5py = need("h5py", "hdf5")
-    with h5py.File(input_path, "r") as file, open(input_path, "rb", buffering=0) as raw:
+    with _opened(h5py, input_path) as file, open(input_path, "rb", buffering=0) as raw:
         top = file[group]
         if isinstance(top, h5py.Dataset):
             found = {top.name.rpartition("/")[2]: top}
         else:
-            found = dict(_datasets(h5py, top, "", frozenset()))
+            with sound(input_path, _KIND, *_DAMAGE):
+                found = dict(_datasets(h5py, top, "", frozenset({top.id})))
         picked, room = picked_members(found, array_names, input_path), options.room(output_path)
-        sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
-        return store_arrays(one_name(sources, array_name, input_path), output_path, options)
+        with sound(input_path, _KIND, *_DAMAGE):
+            sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
+        named = one_name(sources, array_name, input_path)
+        checked = [sound_source(source, input_path, _KIND, *_DAMAGE) for source in named]
+        return store_arrays(checked, output_path, options)
 
 
 def to_hdf5(
@@ -65,13 +74,12 @@ def to_hdf5(
     """Writes arrays of a store to a new HDF5 file, as datasets below `group`.
 
     compression: a filter of h5py ("gzip", "lzf", None) for arrays that are not empty; compression_opts: its
-    level, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises TypeError for names
-    that are no paths, KeyError for unknown ones.
+    level from 0 to 9, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises
+    TypeError for names that are no paths, KeyError for unknown ones, ValueError for another compression.
     """
     size = min(block_size(chunk_size), 2 * COPY)
     h5py = need("h5py", "hdf5")
-    level = compression_opts if compression == "gzip" else None
-    filters = {"compression": compression, "compression_opts": level}
+    filters = _filters(compression, compression_opts)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         check_tree(found, "HDF5")
         with new_file(output_path) as partial, h5py.File(partial, "w") as file:
@@ -80,27 +88,45 @@ def to_hdf5(
                 _write(top, stored, filters, size, meter)
 
 
-def _datasets(h5py: Any, group: Any, prefix: str, above: FrozenSet[Any]) -> Iterator[Any]:
-    """Names and datasets below a group. `above` are the groups around it, which a link may lead back to."""
+def _opened(h5py: Any, path: PathLike) -> Any:
+    """The file. Raises ValueError for one that is cut off or no HDF5."""
+    with sound(path, _KIND, OSError):
+        return h5py.File(path, "r")
+
+
+def _filters(compression: Optional[str], level: Optional[int]) -> Dict[str, Any]:
+    """Arguments for a dataset. Raises ValueError for a level of gzip that there is not."""
+    if compression != "gzip":
+        return {"compression": compression}
+    if level is not None:
+        check_count("compression_opts", level)
+        if level > 9:
+            raise ValueError(f"compression_opts must be at most 9, got {level}")
+    return {"compression": compression, "compression_opts": level}
+
+
+def _datasets(h5py: Any, group: Any, prefix: str, around: FrozenSet[Any]) -> Iterator[Tuple[str, Any]]:
+    """Names and datasets below a group. `around` are itself and the groups around it, which a link may lead to."""
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             continue
         member = group[name]
         if isinstance(member, h5py.Dataset):
             yield prefix + name, member
-        elif isinstance(member, h5py.Group) and member.id not in above:
-            yield from _datasets(h5py, member, f"{prefix}{name}/", above | {group.id})
+        elif isinstance(member, h5py.Group) and member.id not in around:
+            yield from _datasets(h5py, member, f"{prefix}{name}/", around | {member.id})
 
 
-def _source(h5py: Any, raw: IO[bytes], name: str, dataset: Any, room: Room) -> Source:
+def _source(h5py: Any, file: IO[bytes], name: str, dataset: Any, room: Room) -> Source:
     if dataset.shape is None:
         raise TypeError(f"array {name!r}: an empty dataset (without a shape) cannot be stored")
     dtype = dataset.dtype.newbyteorder("=") if dataset.dtype.kind in "biufc" else dataset.dtype
 
+    place = _place(h5py, dataset)
+
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        place = _place(h5py, dataset)
         if place is not None:
-            yield from mapped_blocks(raw, place, dataset.dtype, tuple(dataset.shape), limit)
+            yield from file_blocks(file, place, dataset.dtype, tuple(dataset.shape), limit)
             return
         if not dataset.shape:
             yield np.asarray(dataset[()], dtype)
@@ -110,7 +136,8 @@ def _source(h5py: Any, raw: IO[bytes], name: str, dataset: Any, room: Room) -> S
         for part in parts:
             yield part.astype(dtype, copy=False)
 
-    return Source(name, dtype, tuple(dataset.shape), blocks)
+    raw = None if place is None else FilePart(file, place).native(dataset.dtype)
+    return Source(name, dtype, tuple(dataset.shape), blocks, raw=raw)
 
 
 def _place(h5py: Any, dataset: Any) -> Optional[int]:

@@ -6,11 +6,14 @@ Versions 1 to 3, both orders and byte orders are read. Pickled objects never are
 from __future__ import annotations
 
 import ast
+import lzma
+import operator
 import os
 import struct
 import tempfile
 import zipfile
-from contextlib import ExitStack
+import zlib
+from contextlib import ExitStack, contextmanager
 from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -18,7 +21,7 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, column_blocks, mapped_blocks, row_blocks, write_rows
+from numpack.io._raw import COPY, FilePart, column_blocks, file_blocks, row_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, only, stored_arrays
 from numpack.io._stream import (
@@ -33,6 +36,10 @@ from numpack.io._stream import (
 )
 
 _MAGIC = b"\x93NUMPY"
+# How a .npz begins, with members and without; what comes at the end of a file does not make it one.
+_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06")
+# What zipfile and its decompressors raise for members that are damaged, encrypted or of an unknown method.
+_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 # A header that describes a plain dtype and any shape is far below this.
 _LONGEST_HEADER = 1 << 16
 
@@ -70,8 +77,9 @@ def from_npy(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     with ExitStack() as stack:
         file = stack.enter_context(open(input_path, "rb"))
-        if zipfile.is_zipfile(file):
-            archive = stack.enter_context(zipfile.ZipFile(file))
+        if file.read(4) in _ARCHIVES:
+            with _sound(input_path):
+                archive = stack.enter_context(zipfile.ZipFile(file))
             sources = _members(archive, array_names, input_path, stack)
         else:
             sources = [_from_file(file, stem(input_path))]
@@ -120,10 +128,13 @@ def _from_file(file: IO[bytes], name: str) -> Source:
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         if header.fortran and header.nbytes():
-            return column_blocks(file, header.offset, header.dtype, header.shape, limit)
-        return mapped_blocks(file, header.offset, header.dtype, header.shape, limit)
+            return column_blocks(file, header.offset, header.dtype, header.shape, 2 * limit)
+        return file_blocks(file, header.offset, header.dtype, header.shape, limit)
 
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, ahead=False)
+    raw = None if header.fortran else FilePart(file, header.offset).native(header.dtype)
+    # Two blocks of columns at once would take memory, in which larger blocks save passes over the file.
+    ahead = not header.fortran
+    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, raw=raw, ahead=ahead)
 
 
 def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: ExitStack) -> List[Source]:
@@ -133,15 +144,14 @@ def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: Ex
 
 
 def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, stack: ExitStack) -> Source:
-    with archive.open(info) as member:
-        header = _read_header(member, name)
+    origin = f"{archive.filename}: member {info.filename!r}"
+    with _sound(origin), archive.open(info) as member:
+        header = _read_header(member, origin)
     found = info.file_size - header.offset
     if found < header.nbytes():
-        raise ValueError(
-            f"{name}: the member is cut off: {found} bytes of data where {header.nbytes()} should be"
-        )
+        raise ValueError(f"{origin} is cut off: {found} bytes of data where {header.nbytes()} should be")
 
-    def blocks(limit: int) -> Iterator[np.ndarray]:
+    def read(limit: int) -> Iterator[np.ndarray]:
         member = stack.enter_context(archive.open(info))
         if header.fortran and header.nbytes():
             # Columns are needed in any order, and a compressed member can be read in one only.
@@ -149,11 +159,24 @@ def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, sta
             for part in iter(lambda: member.read(1 << 20), b""):
                 spooled.write(part)
             spooled.flush()
-            return column_blocks(spooled, header.offset, header.dtype, header.shape, limit)
+            return column_blocks(spooled, header.offset, header.dtype, header.shape, 2 * limit)
         member.read(header.offset)
         return row_blocks(member, header.dtype, header.shape, limit)
 
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks)
+    def blocks(limit: int) -> Iterator[np.ndarray]:
+        with _sound(origin):
+            yield from read(limit)
+
+    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, ahead=not header.fortran)
+
+
+@contextmanager
+def _sound(origin: object) -> Iterator[None]:
+    """Raises ValueError where the block finds an archive or a member damaged."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ValueError(f"{origin} is damaged: {error}") from None
 
 
 def _read_header(file: IO[bytes], name: str) -> _Header:
@@ -168,12 +191,12 @@ def _read_header(file: IO[bytes], name: str) -> _Header:
     length = struct.unpack(sized, prefix)[0] if len(prefix) == width else _LONGEST_HEADER + 1
     if length > _LONGEST_HEADER:
         raise ValueError(f"{name}: the header has no sound length")
-    text = file.read(length).decode("utf-8" if start[6] == 3 else "latin-1")
+    text = file.read(length)
     try:
-        found = ast.literal_eval(text.strip())
+        found = ast.literal_eval(text.decode("utf-8" if start[6] == 3 else "latin-1").strip())
         dtype = np.lib.format.descr_to_dtype(found["descr"])
-        fortran, shape = bool(found["fortran_order"]), tuple(int(length) for length in found["shape"])
-    except (SyntaxError, ValueError, KeyError, TypeError) as error:
+        fortran, shape = bool(found["fortran_order"]), tuple(map(operator.index, found["shape"]))
+    except (SyntaxError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{name}: the header cannot be read: {error}") from None
     if any(length < 0 for length in shape):
         raise ValueError(f"{name}: the header has a negative shape: {shape}")

@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, split, stacked
 from numpack.io._deps import need
+from numpack.io._given import name_list
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
 from numpack.io._stored import metered, stored_array
@@ -34,23 +36,25 @@ def from_dataframe(
 
     The index is not stored: call reset_index() to make it a column. Names (as text) and dtypes of the columns are
     stored with the array. Missing values are NaN in columns of floats, `fill_null` where it is given, and
-    otherwise a TypeError, as are columns that hold no numbers.
+    otherwise a TypeError, as are columns that hold no numbers. Raises ValueError for values that `dtype` does not
+    have, KeyError for unknown columns.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pd = need("pandas", "pandas")
     if not isinstance(df, pd.DataFrame):
         raise TypeError(f"df must be a pandas.DataFrame, got {type(df).__name__}")
-    chosen = df if columns is None else df[list(columns)]
+    asked = number_dtype(dtype)
+    chosen = df if columns is None else df[name_list(columns)]
     if not len(chosen.columns):
         raise ValueError("the table has no columns")
-    kept = _columns(chosen, dtype)
+    kept = _columns(chosen, asked)
     series = [chosen.iloc[:, at] for at in range(len(chosen.columns))]
 
     def blocks(limit: int) -> Any:
         rows = estimate_chunk_rows(chosen.shape, kept.common(), limit)
         for start in range(0, len(chosen), rows):
             cut = slice(start, start + rows)
-            parts = [_numbers(one.iloc[cut], dtype, fill_null) for one in series]
+            parts = [_numbers(one.iloc[cut], asked, fill_null) for one in series]
             yield stacked(kept.names, parts, kept.common())
 
     source = Source(array_name, kept.common(), chosen.shape, blocks, kept)
@@ -77,22 +81,20 @@ def to_dataframe(
         kept = table_columns(stored, columns, column_dtypes)
         array = stored.load(meter)
     if set(kept.dtypes) == {array.dtype.name}:
-        return pd.DataFrame(
-            array.reshape(len(array), -1) if kept.ndim == 1 else array, columns=list(kept.names)
-        )
+        return pd.DataFrame(array[:, None] if kept.ndim == 1 else array, columns=list(kept.names))
     parts = split(kept, array)
     frame = pd.DataFrame(dict(enumerate(parts)), copy=False)
     frame.columns = list(kept.names)
     return frame
 
 
-def _columns(frame: Any, dtype: Optional[npt.DTypeLike]) -> Columns:
+def _columns(frame: Any, dtype: Optional[np.dtype]) -> Columns:
     names, dtypes = tuple(str(name) for name in frame.columns), []
     for name, kind in zip(names, frame.dtypes):
         own = _number_dtype(kind)
         if own is None:
             raise TypeError(f"column {name!r} holds {kind}: name the columns of numbers with columns=")
-        dtypes.append(own.name if dtype is None else np.dtype(dtype).name)
+        dtypes.append(own.name if dtype is None else dtype.name)
     return Columns(names, tuple(dtypes))
 
 
@@ -104,20 +106,26 @@ def _number_dtype(kind: Any) -> Optional[np.dtype]:
     return found if isinstance(found, np.dtype) and found.kind in "biufc" else None
 
 
-def _numbers(series: Any, dtype: Optional[npt.DTypeLike], fill_null: Optional[float]) -> np.ndarray:
+def _numbers(series: Any, dtype: Optional[np.dtype], fill_null: Optional[float]) -> np.ndarray:
     """A column as an ndarray of its own dtype, or of `dtype`."""
     own = _number_dtype(series.dtype)
     assert own is not None
     missing: List[bool] = series.isna().to_numpy()
-    wanted = own if dtype is None else np.dtype(dtype)
+    wanted = own if dtype is None else dtype
     if not np.any(missing) or (
         isinstance(series.dtype, np.dtype) and fill_null is None and wanted.kind in "fc"
     ):
-        return np.asarray(series.to_numpy(own)).astype(wanted, copy=False)
+        return converted(series.name, np.asarray(series.to_numpy(own)), wanted)
     if fill_null is None and wanted.kind not in "fc":
         raise TypeError(
             f"column {series.name!r} ({series.dtype}) has {np.sum(missing)} missing values and {wanted} none: "
             "pass fill_null=, or dtype='float64' for NaN"
         )
     value = np.nan if fill_null is None else fill_null
-    return np.asarray(series.to_numpy(wanted, na_value=value))
+    try:
+        filling = converted(series.name, np.array([value]), wanted)
+    except ValueError:
+        raise TypeError(f"column {series.name!r} ({wanted}) cannot hold fill_null={value}") from None
+    numbers = np.array(converted(series.name, series.to_numpy(own, na_value=own.type(0)), wanted))
+    numbers[missing] = filling
+    return numbers

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator, Optional, Sequence
+import os
+from typing import Any, Callable, Iterator, Optional, Sequence, Type
 
 import numpy.typing as npt
 
 from numpack import NumPack
 from numpack.io._ahead import read_ahead
 from numpack.io._deps import need
+from numpack.io._foreign import check_readable, sound, sound_source
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
 from numpack.io._stored import metered, stored_array
 from numpack.io._stream import Options, block_size, stem, store_arrays
 from numpack.io._tables import (
@@ -36,6 +38,8 @@ __all__ = [
     "to_parquet_table",
 ]
 
+_KIND = "Parquet file"
+_CODECS = ("none", "snappy", "gzip", "brotli", "lz4", "zstd")
 # What a column keeps while it is read, at most and about: a page and a dictionary, decoded and not.
 _PAGE = 1 << 20
 # Bytes of a record batch, of which several are on their way from thread to thread.
@@ -64,19 +68,33 @@ def from_parquet(
     one length gives shape (rows, *length). Nulls are NaN in columns of floats, `fill_null` where it is given, and
     otherwise a TypeError. Memory: `chunk_size` bytes; where a page of every column is more, columns pass through
     temporary files beside the store, a row group at a time. Raises TypeError for columns that hold no numbers and
-    for integers that the common dtype cannot hold, KeyError for unknown columns.
+    for integers that the common dtype cannot hold, KeyError for unknown columns, ValueError
+    for values that `dtype` does not have and for a file that is cut off or no Parquet.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
-    with pq.ParquetFile(input_path, buffer_size=1 << 16, pre_buffer=False) as file:
+    damage = (pa.ArrowException, OSError)
+    check_readable(input_path)
+    with _opened(pq, input_path, *damage) as file:
         schema = picked(pa, file.schema_arrow, columns)
 
         def sections(limit: int) -> Iterator[Section]:
             return _sections(file, schema, limit, chunk_size)
 
-        name, rows, room = array_name or stem(input_path), file.metadata.num_rows, options.room(output_path)
-        source = table_source(pa, name, schema, sections, rows, dtype, fill_null, room)
-        return store_arrays([source], output_path, options)
+        name, rows, room = (
+            stem(input_path) if array_name is None else array_name,
+            file.metadata.num_rows,
+            options.room(output_path),
+        )
+        with sound(input_path, _KIND, *damage):
+            source = table_source(pa, name, schema, sections, rows, dtype, fill_null, room)
+        return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)
+
+
+def _opened(pq: Any, path: PathLike, *damage: Type[Exception]) -> Any:
+    """The file. Raises ValueError for one that is cut off or no Parquet."""
+    with sound(path, _KIND, *damage):
+        return pq.ParquetFile(os.fsdecode(path), buffer_size=1 << 16, pre_buffer=False)
 
 
 def _sections(file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
@@ -128,9 +146,13 @@ def to_parquet(
 
     columns: names for the columns; None for those stored with the array, otherwise col0, col1, ...
     column_dtypes: whether columns get back the dtypes they came with. row_group_size: rows at most; fewer where
-    they would not fit into memory. Memory: `chunk_size` bytes. Raises TypeError for complex and 0-d arrays.
+    they would not fit into memory. Memory: `chunk_size` bytes. Raises TypeError for complex and 0-d arrays,
+    ValueError for another compression and a row group without rows.
     """
     size = block_size(chunk_size)
+    check_count("row_group_size", row_group_size, 1)
+    if compression is not None and compression.lower() not in _CODECS:
+        raise ValueError(f"compression must be None or one of {', '.join(_CODECS)}, got {compression!r}")
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         kept = table_columns(stored, columns, column_dtypes)

@@ -18,7 +18,7 @@ from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dty
 from numpack.io._deps import need
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._raw import COPY, mapped_blocks, write_rows
+from numpack.io._raw import COPY, FilePart, file_blocks, write_rows
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, metered, stored_arrays
 from numpack.io._stream import (
@@ -116,10 +116,19 @@ def from_tensor_dict(
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
-    """Stores a dict of name: ndarray or tensor (of PyTorch, or anything numpy.asarray takes), in one commit."""
+    """Stores a dict of name: ndarray or tensor (of PyTorch, or anything numpy.asarray takes), in one commit.
+
+    Raises TypeError for something other than such a dict, for dtypes that the store does not have, and for masked
+    arrays.
+    """
     from numpack.io.torch import tensor_array
 
     check_bfloat16(bfloat16)
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors must be a dictionary of name: array, got {type(tensors).__name__}")
+    for name in tensors:
+        if not isinstance(name, str):
+            raise TypeError(f"array names are str, got {name!r}")
     options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     sources = [in_memory(name, tensor_array(name, tensor, bfloat16)) for name, tensor in tensors.items()]
     return store_arrays(sources, output_path, options)
@@ -192,20 +201,25 @@ def _source(file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: B
     else:
         raise TypeError(f"tensor {name!r} is {entry['dtype']}, which the store does not have")
 
+    kept, offset = np.dtype("<u2") if brain else dtype.newbyteorder("<"), start + entry["data_offsets"][0]
+
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        raw, offset = np.dtype("<u2") if brain else dtype.newbyteorder("<"), start + entry["data_offsets"][0]
-        for block in mapped_blocks(file, offset, raw, shape, limit // 2 if brain else limit):
+        for block in file_blocks(file, offset, kept, shape, limit // 2 if brain else limit):
             yield from_bits(block, bfloat16) if brain else block
 
-    return Source(name, dtype, shape, blocks, ahead=False)
+    raw = FilePart(file, offset).native(kept) if kept == dtype else None
+    return Source(name, dtype, shape, blocks, raw=raw)
 
 
 def _header(ordered: Sequence[Stored], metadata: Optional[Mapping[str, str]]) -> bytes:
     """Length and JSON, padded so that the data begins at a multiple of 8."""
     entries: Dict[str, Any] = {}
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata must be a dictionary of str: str, got {type(metadata).__name__}")
     if metadata:
-        if not all(isinstance(text, str) for pair in metadata.items() for text in pair):
-            raise TypeError("metadata must be a dictionary of str: str")
+        for pair in metadata.items():
+            if not all(isinstance(text, str) for text in pair):
+                raise TypeError(f"metadata must be a dictionary of str: str, and holds {pair!r}")
         entries["__metadata__"] = dict(metadata)
     place = 0
     for stored in ordered:

@@ -13,6 +13,7 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dtype
 from numpack.io._deps import need
+from numpack.io._given import plain_array
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
@@ -87,7 +88,10 @@ def from_tensor(
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
-    """Stores a tensor from any device, or anything numpy.asarray takes. bfloat16: as for `from_pt`."""
+    """Stores a tensor from any device, or anything numpy.asarray takes. bfloat16: as for `from_pt`.
+
+    Raises TypeError for dtypes that the store does not have, and for masked arrays.
+    """
     check_bfloat16(bfloat16)
     options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     return store_arrays(
@@ -115,9 +119,15 @@ def to_tensor(
 
 
 def tensor_array(name: str, tensor: Any, bfloat16: Bfloat16 = None) -> np.ndarray:
-    """A tensor or array-like as an ndarray, over the same memory where that can be."""
+    """A tensor or array-like as an ndarray, over the same memory where that can be.
+
+    Raises TypeError that names a masked array or a tensor which the store does not have.
+    """
     if not hasattr(tensor, "detach"):
-        return np.asarray(tensor)
+        try:
+            return plain_array(tensor)
+        except TypeError as error:
+            raise TypeError(f"array {name!r}: {error}") from None
     torch = need("torch", "torch")
     _check_plain(torch, name, tensor)
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -27,6 +27,10 @@ from numpack.io._stream import (
 )
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
+# Files that Zarr itself puts into the folders of groups and arrays, by format.
+_RESERVED = {2: {".zarray", ".zgroup", ".zattrs", ".zmetadata"}, 3: {"zarr.json"}}
+# Bytes of a file name on the file systems of today.
+_LONGEST_PART = 255
 
 
 def from_zarr(
@@ -76,18 +80,47 @@ def to_zarr(
 
     zarr_format: 3 or 2. compressors: as for zarr.create_array ("auto": Zstandard), None for none. Takes the
     place of a Zarr group or array that is there. Every dtype and shape is kept. Memory: `chunk_size` bytes.
-    Raises TypeError for names that are no paths, FileExistsError for a folder that holds something else.
+    Raises TypeError for names that are no paths or that Zarr keeps for itself (zarr.json), ValueError for such a
+    group and another format, FileExistsError for a folder that holds something else.
     """
     size = block_size(chunk_size)
+    if zarr_format not in _RESERVED:
+        raise ValueError(f"zarr_format must be 2 or 3, got {zarr_format!r}")
+    reason = _refusal(group.strip("/"), zarr_format)
+    if reason is not None:
+        raise ValueError(f"Zarr cannot hold the group {group!r}: {reason}")
     zarr = need("zarr", "zarr")
     _check_folder(output_path)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
-        check_tree(found, "Zarr")
+        _check_names(found, zarr_format)
         with new_folder(output_path, replace=True) as partial:
             root = zarr.open_group(os.fspath(partial), mode="w", zarr_format=zarr_format)
             top = root.require_group(group.strip("/")) if group.strip("/") else root
             for stored in found:
                 _write(top, stored, compressors, size, meter)
+
+
+def _check_names(found: Sequence[Stored], zarr_format: int) -> None:
+    """Raises TypeError that names an array which Zarr cannot hold under its name."""
+    check_tree(found, "Zarr")
+    for stored in found:
+        reason = _refusal(stored.name, zarr_format)
+        if reason is not None:
+            raise TypeError(f"Zarr cannot hold the name {stored.name!r}: {reason}")
+
+
+def _refusal(path: str, zarr_format: int) -> Optional[str]:
+    """Why a path of groups cannot be one of Zarr, which makes it a path of folders; None if it can."""
+    if "\\" in path:
+        return "a backslash is a slash there"
+    for part in path.split("/"):
+        if part in _RESERVED[zarr_format]:
+            return f"format {zarr_format} keeps {part!r} for itself"
+        if part in (".", ".."):
+            return "a part between slashes is dots"
+        if len(os.fsencode(part)) > _LONGEST_PART:
+            return f"a part between slashes has more than {_LONGEST_PART} bytes"
+    return None
 
 
 def _check_folder(path: PathLike) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Optional, Tuple
 import numpy as np
 
 from numpack.io._deps import need
+from numpack.io._given import check_unmasked, plain_array
 from numpack.io.arrow import arrow_to_numpy_zero_copy, numpy_to_arrow_zero_copy
 
 
@@ -17,9 +18,8 @@ class DLPackBuffer:
     """An array that any library can take by DLPack, as often as it wants; `to_dlpack` makes one."""
 
     def __init__(self, array: Any) -> None:
-        if not hasattr(array, "__dlpack__"):
-            array = np.asarray(array)
-        self._array = array
+        check_unmasked(array)
+        self._array = array if hasattr(array, "__dlpack__") else np.asarray(array)
 
     def __dlpack__(self, **options: Any) -> Any:
         return self._array.__dlpack__(**options)
@@ -34,15 +34,20 @@ class DLPackBuffer:
 
 
 def to_dlpack(array: Any) -> DLPackBuffer:
-    """An ndarray, LazyArray or tensor for consumers of DLPack, for example torch.from_dlpack."""
+    """An ndarray, LazyArray or tensor for consumers of DLPack, for example torch.from_dlpack.
+
+    Raises TypeError for masked arrays.
+    """
     return DLPackBuffer(array)
 
 
 def from_dlpack(source: Any) -> np.ndarray:
     """An ndarray over the memory of anything with `__dlpack__`, on the CPU.
 
-    Raises BufferError for other devices and for dtypes that NumPy does not have, TypeError for other objects.
+    Raises BufferError for other devices and for dtypes that NumPy does not have, TypeError for other objects and
+    for masked arrays.
     """
+    check_unmasked(source)
     if not hasattr(source, "__dlpack__"):
         raise TypeError(f"{type(source).__name__} has no __dlpack__")
     return np.from_dlpack(source)
@@ -52,11 +57,11 @@ def numpy_to_torch_zero_copy(array: Any) -> Any:
     """A torch.Tensor over the memory of an ndarray.
 
     Raises ValueError for read-only memory, which PyTorch cannot respect, and for negative strides; TypeError for
-    dtypes that PyTorch does not have.
+    dtypes that PyTorch does not have and for masked arrays.
     """
     from numpack.io.torch import array_tensor
 
-    array = np.asarray(array)
+    array = plain_array(array)
     if not array.flags.writeable:
         raise ValueError("PyTorch cannot keep memory read-only: share a copy, or load with mmap_mode='c'")
     return array_tensor("array", array)
@@ -82,7 +87,7 @@ class ZeroCopyArray:
     """One array seen by NumPy, DLPack, Arrow and PyTorch over the same memory; `wrap_for_zero_copy` makes one."""
 
     def __init__(self, array: Any) -> None:
-        self._array = np.asarray(array)
+        self._array = plain_array(array)
 
     @property
     def shape(self) -> Tuple[int, ...]:
@@ -134,7 +139,7 @@ class ZeroCopyArray:
 def wrap_for_zero_copy(source: Any) -> ZeroCopyArray:
     """Wraps an ndarray, LazyArray, pyarrow.Array, tensor on the CPU, or anything with DLPack, without a copy.
 
-    Raises what the conversion to NumPy raises where a copy would be needed.
+    Raises what the conversion to NumPy raises where a copy would be needed, TypeError for masked arrays.
     """
     if hasattr(source, "detach"):
         return ZeroCopyArray(torch_to_numpy_zero_copy(source))

@@ -16,7 +16,7 @@ use super::backend::{Access, Folder, LockKind, StorageFile};
 use super::kept::Kept;
 use super::mapping::Mapping;
 use super::name::FileName;
-use super::parts::{self, BLOCK};
+use super::parts::{self, BLOCK, CopyError};
 use crate::core::error::{NpkError, NpkResult};
 
 /// Address space kept free behind a mapping, so that appends need no new one.
@@ -156,6 +156,30 @@ impl DataFile {
         let checksum = parts::write(&*self.file, committed, bytes).map_err(|e| self.io(e))?;
         self.known_len.fetch_max(committed + len, Ordering::Relaxed);
         Ok(checksum)
+    }
+
+    /// As [`DataFile::append`], with `len` bytes that stand in another file `at` a place. What is wrong with
+    /// that file is the inner error.
+    ///
+    /// # Errors
+    /// As for [`DataFile::append`].
+    pub(crate) fn append_from(
+        &self,
+        source: &std::fs::File,
+        at: u64,
+        len: u64,
+        committed: u64,
+    ) -> NpkResult<io::Result<u32>> {
+        self.confirm(committed)?;
+        self.file.allocate(committed, len).map_err(|e| self.io(e))?;
+        match parts::copy(&*self.file, committed, source, at, len) {
+            Ok(checksum) => {
+                self.known_len.fetch_max(committed + len, Ordering::Relaxed);
+                Ok(Ok(checksum))
+            }
+            Err(CopyError::Read(error)) => Ok(Err(error)),
+            Err(CopyError::Write(error)) => Err(self.io(error)),
+        }
     }
 
     fn mapped(

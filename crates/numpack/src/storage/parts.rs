@@ -6,8 +6,10 @@
 //! every block is copied to memory that nobody else knows, and the copy is what is summed and written. It
 //! stays in the core's cache: the source is read from memory once, as without it.
 
+use std::fs::File;
 use std::hint::black_box;
 use std::io;
+use std::os::unix::fs::FileExt;
 
 use super::backend::StorageFile;
 use super::mapping::Mapping;
@@ -74,6 +76,53 @@ fn write_part(file: &dyn StorageFile, at: u64, part: &[u8]) -> io::Result<u32> {
     Ok(crc)
 }
 
+/// Which of two files a copy failed with.
+#[derive(Debug)]
+pub(crate) enum CopyError {
+    /// The one that is read; `UnexpectedEof` when it is too short.
+    Read(io::Error),
+    /// The one that is written.
+    Write(io::Error),
+}
+
+/// Writes `len` bytes at `start` that stand in `source` from `from` on; returns the checksum of what was written.
+///
+/// # Errors
+/// The system's error and whose it is. A part may then have been written.
+pub(crate) fn copy(
+    file: &dyn StorageFile,
+    start: u64,
+    source: &File,
+    from: u64,
+    len: u64,
+) -> Result<u32, CopyError> {
+    let work = |first: u64| {
+        let part = (len - first).min(PART as u64);
+        Ok((copy_part(file, start + first, source, from + first, part)?, part))
+    };
+    let firsts = (0..len).step_by(PART).collect();
+    let sums: Result<Vec<_>, CopyError> = parallel::map(firsts, work).into_iter().collect();
+    Ok(join(&sums?))
+}
+
+fn copy_part(
+    file: &dyn StorageFile,
+    start: u64,
+    source: &File,
+    from: u64,
+    len: u64,
+) -> Result<u32, CopyError> {
+    let mut crc = 0;
+    let mut block = vec![0; len.min(BLOCK as u64) as usize];
+    for at in (0..len).step_by(BLOCK) {
+        let block = &mut block[..(len - at).min(BLOCK as u64) as usize];
+        source.read_exact_at(block, from + at).map_err(CopyError::Read)?;
+        crc = crc32c(crc, block);
+        file.write_at(&[block], start + at).map_err(CopyError::Write)?;
+    }
+    Ok(crc)
+}
+
 /// Makes the compiler read `copy` itself from now on, never again the foreign memory that it was copied from.
 pub(super) fn sealed(copy: &mut [u8]) {
     black_box(copy);
@@ -126,5 +175,21 @@ mod tests {
             assert_eq!(write(&*file, start, &bytes).unwrap(), crc32c(0, &bytes));
             assert!(std::fs::read(dir.path().join(name.to_string())).unwrap()[start as usize..] == bytes);
         }
+    }
+
+    #[test]
+    fn bytes_of_another_file_are_copied_and_summed_and_its_end_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = OsFolder::open(dir.path()).unwrap();
+        let bytes: Vec<u8> = (0..2 * PART + BLOCK + 5).map(|i| (i % 251) as u8).collect();
+        std::fs::write(dir.path().join("source"), &bytes).unwrap();
+        let source = File::open(dir.path().join("source")).unwrap();
+        let name = FileName::Data { array: 1, generation: 1 };
+        let file = folder.open(name, Access::Create).unwrap();
+        let len = bytes.len() as u64 - 7;
+        assert_eq!(copy(&*file, 3, &source, 7, len).unwrap(), crc32c(0, &bytes[7..]));
+        assert!(std::fs::read(dir.path().join(name.to_string())).unwrap()[3..] == bytes[7..]);
+        let error = copy(&*file, 3, &source, 7, len + 1).unwrap_err();
+        assert!(matches!(error, CopyError::Read(error) if error.kind() == io::ErrorKind::UnexpectedEof));
     }
 }

@@ -39,7 +39,7 @@ impl Core {
 }
 
 /// An error when the array would grow beyond what rows can be counted or addressed.
-fn check_total(array: &ArrayState, rows: &RawArray<'_>) -> NpkResult<()> {
+pub(super) fn check_total(array: &ArrayState, rows: &RawArray<'_>) -> NpkResult<()> {
     let mut total = array.shape.clone();
     total[0] = total[0].saturating_add(rows.shape[0]);
     match checked_bytes(array.dtype, &total) {

@@ -1,6 +1,7 @@
 //! Dropping rows (logically), arrays, or everything: one record, no data written.
 
 use super::core::{Core, Writing};
+use super::metadata::columns_of;
 use super::raw::RawDrop;
 use super::read::require_rows;
 use super::save::check_names_differ;
@@ -37,13 +38,15 @@ impl Core {
         Ok(())
     }
 
-    /// Removes whole arrays in one commit.
+    /// Removes whole arrays in one commit, and with them the names of their columns.
     ///
     /// # Errors
     /// `ArrayNotFound`, and those of a commit.
     pub(crate) fn remove_arrays(&self, writing: &Writing<'_>, names: &[&str]) -> NpkResult<()> {
         check_names_differ(names.iter().copied())?;
-        let ops = self.removes(names)?;
+        let mut ops = self.removes(names)?;
+        let columns = names.iter().map(|name| columns_of(name)).filter(|name| !names.contains(&&**name));
+        ops.extend(columns.filter_map(|name| Some(Op::Remove { id: self.known_array(&name).ok()?.id })));
         if ops.is_empty() {
             return Ok(());
         }

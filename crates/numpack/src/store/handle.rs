@@ -200,6 +200,15 @@ impl ParallelIO {
         ArrayView::new(self.core()?, name)
     }
 
+    /// Views of the arrays that `wanted` picks by their names, hidden ones among them: all as of one commit, the
+    /// oldest array first.
+    ///
+    /// # Errors
+    /// `Locked`, `Corrupted`, `Io`.
+    pub fn get_array_views(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<ArrayView>> {
+        ArrayView::of_one_commit(self.core()?, wanted)
+    }
+
     /// Appends rows to an array. Costs the new rows alone, however long the array is.
     ///
     /// # Errors

@@ -10,6 +10,11 @@ use crate::core::dtype::DataType;
 /// of their columns. Listings leave them out; by its name a hidden array is an array like any other.
 pub const HIDDEN_PREFIX: &str = ".numpack/";
 
+/// Name of the hidden array that keeps the names of an array's columns: it goes and is renamed with that array.
+pub(super) fn columns_of(name: &str) -> String {
+    format!("{HIDDEN_PREFIX}columns/{name}")
+}
+
 /// Description of an array as of one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! The store: one file for each verb, over the `Core` they share.
 
 mod append;
+mod append_from;
 mod clone;
 mod core;
 mod delete;
@@ -25,6 +26,7 @@ mod typed;
 mod verify;
 mod writable;
 
+pub use append_from::FileRows;
 pub use handle::ParallelIO;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
 pub use raw::{RawArray, RawDrop, RawRows};

@@ -20,6 +20,8 @@ use crate::storage::data_file::DataFile;
 
 /// Looks at the sequence word before a reader turns to the log.
 const TRIES: u32 = 3;
+/// Tries to have several arrays of one commit open, before writers are kept out.
+const ATTEMPTS: u32 = 16;
 /// A gather of more bytes than this is spread over threads.
 const GATHER_PART: usize = 256 << 10;
 /// A copy is read in parts of this size.
@@ -202,17 +204,48 @@ impl Core {
     /// Those of [`Core::source`].
     pub(crate) fn view_source(&self, name: &str) -> NpkResult<Source> {
         loop {
-            let source = self.source(name)?;
-            if self.writable
-                || (self.control.is_shared() && self.control.sequence(source.array.id).is_multiple_of(2))
-            {
+            if let Some(source) = self.known_view_source(&self.array(name)?)? {
                 return Ok(source);
             }
-            // Nobody here may finish a dead writer's replace: lay it over a private copy.
-            if let Some(file) = self.overlaid_file(&source.array)? {
-                return Ok(Source { file, ..source });
+        }
+    }
+
+    /// As [`Core::view_source`], for the arrays that `wanted` picks by their names, all of one commit.
+    ///
+    /// # Errors
+    /// `Locked`, `Corrupted`, `Io`.
+    pub(crate) fn view_sources(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<Source>> {
+        for _ in 0..ATTEMPTS {
+            if let Some(sources) = self.try_view_sources(&wanted)? {
+                return Ok(sources);
             }
         }
+        // Writers that drop arrays all the time wait once.
+        let _guard = self.lock.as_ref().map(|lock| lock.acquire(&*self.folder, None)).transpose()?;
+        loop {
+            if let Some(sources) = self.try_view_sources(&wanted)? {
+                return Ok(sources);
+            }
+        }
+    }
+
+    fn try_view_sources(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Option<Vec<Source>>> {
+        self.refresh()?;
+        let arrays: Vec<_> = self.with_catalog(|catalog| {
+            catalog.arrays().into_iter().filter(|array| wanted(&array.name)).cloned().collect()
+        });
+        arrays.iter().map(|array| self.known_view_source(array)).collect()
+    }
+
+    /// A source for a view of an array; `None` when a later commit has taken its file out of use.
+    fn known_view_source(&self, array: &Arc<ArrayState>) -> NpkResult<Option<Source>> {
+        let Some(file) = self.data_file(array)? else { return Ok(None) };
+        let array = Arc::clone(array);
+        if self.writable || (self.control.is_shared() && self.control.sequence(array.id).is_multiple_of(2)) {
+            return Ok(Some(Source { array, file }));
+        }
+        // Nobody here may finish a dead writer's replace: lay it over a private copy.
+        Ok(self.overlaid_file(&array)?.map(|file| Source { array, file }))
     }
 
     /// As [`Core::read`] for a view, which keeps its rows when the array gets other ones.

@@ -2,6 +2,7 @@
 
 use super::core::{Core, Writing};
 use super::handle::ParallelIO;
+use super::metadata::columns_of;
 use super::raw::RawArray;
 use super::save::{check_name, check_names_differ};
 use crate::core::error::{NpkError, NpkResult};
@@ -36,7 +37,7 @@ impl ParallelIO {
         })
     }
 
-    /// Gives arrays other names, in one commit; with `overwrite` in place of the arrays that have them.
+    /// Gives arrays other names, in one commit, and the names of their columns with them; with `overwrite` in place of the arrays that have them.
     ///
     /// # Errors
     /// `ArrayNotFound`, `InvalidName`; `ArrayExists` without `overwrite`; `InvalidArgument` for a name that
@@ -49,13 +50,28 @@ impl ParallelIO {
 impl Core {
     fn rename(&self, writing: &Writing<'_>, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
         check_names_differ(names.iter().flat_map(|(source, target)| [*source, *target]))?;
-        let ops = self.renames(names, overwrite)?;
+        let mut ops = self.renames(names, overwrite)?;
+        ops.append(&mut self.column_renames(names));
         if ops.is_empty() {
             return Ok(());
         }
         self.commit(writing, &ops, &[])?;
         self.after_commit(writing);
         Ok(())
+    }
+
+    /// The operations by which the names of columns follow arrays; those of arrays that were there before go.
+    fn column_renames(&self, names: &[(&str, &str)]) -> Vec<Op> {
+        let (mut ops, mut renames) = (Vec::new(), Vec::new());
+        for (source, target) in names {
+            let target = columns_of(target);
+            let old = self.known_array(&target).ok();
+            ops.extend(old.map(|old| Op::Remove { id: old.id }));
+            let own = self.known_array(&columns_of(source)).ok();
+            renames.extend(own.map(|own| Op::Rename { id: own.id, name: target }));
+        }
+        ops.append(&mut renames);
+        ops
     }
 
     /// The operations that rename these arrays, and remove those that have the names.
