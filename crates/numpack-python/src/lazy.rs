@@ -430,9 +430,12 @@ impl LazyArray {
         parts.gather(py, &rows)
     }
 
-    /// As `NumPack.load(name, mmap_mode=mode)`, of the commit of this array, for `numpack.io`.
-    fn _mapped<'py>(&self, py: Python<'py>, mode: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        self.mapped(py, mode)
+    /// As `NumPack.load(name, mmap_mode="c")`, of the commit of this array, for `numpack.io`.
+    fn _private<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match self.mapped(py, "c")? {
+            Some(array) => Ok(array),
+            None => self.parts(py)?.copy(py),
+        }
     }
 
     /// Deleted rows that still lie in the file, for `_html`.

@@ -64,7 +64,7 @@ class Stored:
 
     def mapped(self) -> np.ndarray:
         """All rows over the mapped file; writing to them changes a private copy. A copy if rows are deleted."""
-        return np.asarray(self.lazy._mapped("c"))
+        return np.asarray(self.lazy._private())
 
     def load(self, meter: Meter) -> np.ndarray:
         """All rows in memory of their own, read at once."""
