@@ -8,6 +8,9 @@ import numpy as np
 from numpack._numpack import NumPack
 from numpack.exceptions import ArrayNotFoundError
 
+# What listings leave out.
+_HIDDEN = ".numpack/"
+
 
 class BatchModeContext:
     """Arrays in memory in front of a store; `NumPack.batch_mode` makes one.
@@ -60,8 +63,7 @@ class BatchModeContext:
         store = self._direct()
         if not self._marked and not self._dropped:
             return
-        gone = {one: None for name in self._dropped for one in (name, _columns_of(name))}
-        dropped = [name for name in gone if name not in self._marked and store.has_array(name)]
+        dropped = [name for name in self._dropped if store.has_array(name)]
         store._exchange({name: self._arrays[name] for name in self._marked}, dropped)
         self._marked.clear()
         self._dropped.clear()
@@ -119,7 +121,8 @@ class BatchModeContext:
             if not self.has_array(name):
                 raise ArrayNotFoundError(f"array {name!r} not found")
         if indexes is None:
-            for name in names:
+            columns = [one for one in map(_columns_of, names) if one not in names and self.has_array(one)]
+            for name in names + columns:
                 self._arrays.pop(name, None)
                 self._marked.pop(name, None)
                 self._dropped[name] = None
@@ -162,7 +165,8 @@ class BatchModeContext:
         """Names as they will be after the batch; hidden: those that listings leave out too."""
         there = self._direct().get_member_list(hidden=hidden)
         stored = [name for name in there if name not in self._dropped]
-        return stored + [name for name in self._marked if name not in stored]
+        new = [name for name in self._marked if name not in stored]
+        return stored + [name for name in new if hidden or not name.startswith(_HIDDEN)]
 
     def has_array(self, name: str) -> bool:
         """Whether the name will be there after the batch."""
@@ -212,6 +216,8 @@ class BatchModeContext:
             array = self.load(old)
             if self.has_array(_columns_of(old)):
                 self._mark(_columns_of(new), self.load(_columns_of(old)))
+            elif self.has_array(_columns_of(new)):
+                self.drop(_columns_of(new))
             self._mark(new, array)
             self.drop(old)
         else:
@@ -264,7 +270,7 @@ class BatchModeContext:
 
 def _columns_of(name: str) -> str:
     """Name of the hidden array with the names of an array's columns, which goes where that array goes."""
-    return f".numpack/columns/{name}"
+    return f"{_HIDDEN}columns/{name}"
 
 
 def _with_rows(array: np.ndarray) -> np.ndarray:

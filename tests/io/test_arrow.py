@@ -59,7 +59,14 @@ def test_columns_follow_their_array_in_a_batch(npk):
         store.save({"data": store.load("data")})
         store.rename("data", "moved")
         store.drop("gone")
+        assert store.get_member_list() == ["moved"]
+        assert sorted(store.get_member_list(hidden=True)) == [".numpack/columns/moved", "moved"]
     assert names(npk) == [".numpack/columns/moved", "moved"]
+    with NumPack(npk) as store, store.batch_mode():
+        store.save({"plain": np.zeros((1, 2), "i8")})
+        store.rename("plain", "moved", overwrite=True)
+    assert names(npk) == ["moved"]
+    from_table(pa.table({"a": [5], "b": [2]}), npk, "moved")
     assert to_table(npk).to_pydict() == {"a": [5], "b": [2]}
 
 

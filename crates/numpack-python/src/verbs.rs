@@ -249,8 +249,8 @@ impl NumPack {
     /// drop(array_name, indexes=None): removes arrays, or deletes rows of them, in one commit.
     ///
     /// array_name: a name or a list of names. indexes: rows to delete logically (int, list, ndarray, slice,
-    /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. Raises KeyError,
-    /// IndexError, ValueError.
+    /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. With an
+    /// array go the names of its columns. Raises KeyError, IndexError, ValueError.
     #[pyo3(signature = (array_name, indexes=None))]
     pub(crate) fn drop(
         &self,
@@ -392,6 +392,7 @@ impl NumPack {
 
     /// rename(old_name, new_name, overwrite=False): gives an array another name, without touching its rows.
     ///
+    /// Names of columns that a conversion keeps with the array go along, in the same commit.
     /// Raises KeyError for an unknown name; ValueError when the new name is taken, unless `overwrite` is true:
     /// then that array goes in the same commit.
     #[pyo3(signature = (old_name, new_name, overwrite=false))]
