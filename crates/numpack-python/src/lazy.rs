@@ -252,7 +252,7 @@ impl LazyArray {
 
     /// copy(order="C"): a writable ndarray of its own memory, as of one commit; rows that were deleted since this
     /// object was made are as they were at last.
-    #[pyo3(signature = (order="C".into()))]
+    #[pyo3(signature = (order="C".into()), text_signature = "($self, order='C')")]
     fn copy<'py>(&self, py: Python<'py>, order: std::borrow::Cow<'_, str>) -> PyResult<Bound<'py, PyAny>> {
         let array = self.parts(py)?.copy(py)?;
         if order == "C" { Ok(array) } else { array.call_method1(intern!(py, "copy"), (&*order,)) }
