@@ -85,9 +85,11 @@ def oracle(queries, rows, metric):
     return 2 * products - squares
 
 
-def recall(indices, queries, rows, metric, checked=5):
-    """Share of the true best K that were found, for the first queries."""
+def recall(indices, queries, rows, metric, where=None, checked=5):
+    """Share of the true best K, among the rows of a mask, that were found, for the first queries."""
     scores = oracle(queries[:checked], rows, metric)
+    if where is not None:
+        scores[:, ~where] = -np.inf
     worst = np.partition(scores, -K, axis=1)[:, -K]
     found = indices.reshape(-1, K)[:checked].astype(np.int64)
     reached = np.take_along_axis(scores, found, axis=1) >= worst[:, None] - 1e-9 * np.abs(worst[:, None])
@@ -193,19 +195,26 @@ def in_memory(table, engine, rows, many, floor, threads):
 
 def stored(table, engine, npk, rows, many):
     """The stored array, and filters; the ratio is to the same search in memory or without the filter."""
-    one, count = many[0], len(rows)
-    memory = least(lambda: engine.top_k_search(one, rows, "dot", K))
-    table.add("1 dot, stored", least(lambda: npk.search("v", one, K, "dot")), memory)
-    hundred = many[:100]
-    memory = least(lambda: engine.multi_query_top_k(hundred, rows, "dot", K))
-    table.add("100 dot, stored", least(lambda: npk.search("v", hundred, K, "dot")), memory)
+    one, hundred, count = many[0], many[:100], len(rows)
+    for queries in (one, hundred):
+        memory = least(lambda queries=queries: engine.multi_query_top_k(queries, rows, "dot", K))
+        table.add(
+            f"{len(np.atleast_2d(queries))} dot, stored",
+            least(lambda queries=queries: npk.search("v", queries, K, "dot")),
+            memory,
+            (),
+            recall(npk.search("v", queries, K, "dot")[0], np.atleast_2d(queries), rows, "dot"),
+        )
     whole = least(lambda: npk.search("v", one, K, "dot"))
     mask = np.random.default_rng(1).random(count) < 0.01
-    table.add("where 1 %, mask", least(lambda: npk.search("v", one, K, "dot", where=mask)), whole)
-    ids = np.flatnonzero(mask)
-    table.add("where 1 %, rows", least(lambda: npk.search("v", one, K, "dot", where=ids)), whole)
     part = slice(count // 2, count // 2 + count // 100)
-    table.add("where 1 %, slice", least(lambda: npk.search("v", one, K, "dot", where=part)), whole)
+    inside = np.zeros(count, bool)
+    inside[part] = True
+    filters = [("mask", mask, mask), ("rows", np.flatnonzero(mask), mask), ("slice", part, inside)]
+    for name, where, kept in filters:
+        found = npk.search("v", one, K, "dot", where=where)[0]
+        time_of = least(lambda where=where: npk.search("v", one, K, "dot", where=where))
+        table.add(f"where 1 %, {name}", time_of, whole, (), recall(found, many[:1], rows, "dot", kept))
 
 
 def other_dtypes(table, engine, random, threads):
