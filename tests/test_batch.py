@@ -393,3 +393,15 @@ def test_a_block_that_raises_flushes_too(npk):
         batch.load("data")[0] = 9
         raise ZeroDivisionError
     assert npk.load("data")[0] == 9 and commits(npk) > before
+
+
+def test_masked_rows_are_refused(npk):
+    npk.save({"x": np.zeros((3, 2))})
+    masked = np.ma.masked_less(np.ones((1, 2)), 2)
+    with npk.batch_mode():
+        npk.load("x")
+        with pytest.raises(TypeError, match="mask"):
+            npk.replace({"x": masked}, [0])
+        with pytest.raises(TypeError, match="mask"):
+            npk.append({"x": masked})
+    assert not npk.load("x").any()
