@@ -188,15 +188,15 @@ def test_statuses_tell_usage_from_damage(store):
     assert "missing" in refused(2, "export", "data.npk", "missing/x.npz")
     Path("folder/sub").mkdir(parents=True)
     assert "folder" in refused(2, "import", "words.csv", "folder")
-    Path("x.zarr/sub").mkdir(parents=True)
-    assert "x.zarr" in refused(2, "export", "data.npk", "x.zarr", "--overwrite")
+    Path("x.npz/sub").mkdir(parents=True)
+    assert "x.npz" in refused(2, "export", "data.npk", "x.npz", "--overwrite")
     assert sorted(os.listdir()) == [
         "broken.npz",
         "data.npk",
         "folder",
         "objects.npz",
         "words.csv",
-        "x.zarr",
+        "x.npz",
     ]
 
 
