@@ -29,6 +29,20 @@ impl Tail {
         self.position.seq.unwrap_or(0)
     }
 
+    /// Sequence number of the commit to come.
+    ///
+    /// # Errors
+    /// `Corrupted` when there is none left. Writing a million commits a second takes nine years to get there,
+    /// so the number that the log gives its last commit is not one that a writer gave it.
+    pub(crate) fn next_seq(&self) -> NpkResult<u64> {
+        let last = self.seq();
+        if last + 1 < record::SEQ_END {
+            return Ok(last + 1);
+        }
+        let reason = format!("no sequence number follows that of the last commit, {last}");
+        Err(NpkError::corrupted(&self.log.path, self.position.offset, reason))
+    }
+
     /// Whether something lies behind the known end: another writer's commit, or what is left of one.
     ///
     /// # Errors

@@ -226,7 +226,7 @@ impl Core {
     /// Commits `ops`: one record, then their effects. `redo` are the bytes of the replaces, in order.
     ///
     /// # Errors
-    /// `Io` before the commit point, with nothing changed; `Poisoned` when a sync failed.
+    /// `Io` or `Corrupted` before the commit point, with nothing changed; `Poisoned` when a sync failed.
     pub(super) fn commit(&self, writing: &Writing<'_>, ops: &[Op], redo: &[&[u8]]) -> NpkResult<()> {
         let marked;
         let ops = match writing.durability {
@@ -238,7 +238,7 @@ impl Core {
             }
         };
         let mut log = self.log();
-        let (seq, time_us) = (log.tail.seq() + 1, now_us());
+        let (seq, time_us) = (log.tail.next_seq()?, now_us());
         let framed = record::frame(log.tail.position.crc, seq, time_us, ops, redo).ok_or_else(too_large)?;
         log.tail.reserve(framed.total)?;
         self.mark_replacing(ops, true);

@@ -95,7 +95,7 @@ impl Core {
     /// Starts a new log that begins with the state as it is. Syncs all data first: the redo bytes go.
     ///
     /// # Errors
-    /// `Poisoned`, `Io`; the old log stays in force.
+    /// `Poisoned`, `Io`, `Corrupted`; the old log stays in force.
     pub(super) fn checkpoint(&self, _locked: &Writing<'_>) -> NpkResult<()> {
         let replaced = self.with_catalog(|catalog| catalog.replaced.clone());
         self.sync_files(replaced.iter().copied())?;
@@ -114,7 +114,7 @@ impl Core {
 
     /// Writes a new log and gives it the name; returns the sequence number of its snapshot.
     fn start_log(&self, log: &mut LogState) -> NpkResult<u64> {
-        let (seq, time_us) = (log.tail.seq() + 1, now_us());
+        let (seq, time_us) = (log.tail.next_seq()?, now_us());
         let FileHeader { store_id, epoch } = log.tail.log.header;
         // Only that it differs from the one before matters.
         let header = FileHeader { store_id, epoch: epoch.wrapping_add(1) };
