@@ -237,3 +237,26 @@ def test_names_that_are_taken(old):
     with pytest.raises(ValueError, match="chunk_size must be"):
         from_npy("missing.npy", old, chunk_size=0)
     assert names(old) == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix"), [("npy", ".npy"), ("safetensors_file", ".safetensors"), ("npy", ".npz")]
+)
+def test_a_last_block_that_the_disk_takes_a_part_of(tmp_path, npk, format, suffix):
+    """The system takes what there is room for and says nothing; only the next write would be refused."""
+    save(npk, x=np.ones(3 << 20, "u1"))
+    program = textwrap.dedent(
+        f"""
+        import resource, signal, sys
+        from numpack import io
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 19, resource.RLIM_INFINITY))
+        io.to_{format}(sys.argv[1], sys.argv[2], {"compressed=False" if suffix == ".npz" else ""})
+        """
+    )
+    target = tmp_path / f"a{suffix}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(npk), str(target)], stderr=subprocess.PIPE, text=True
+    )
+    assert done.returncode == 1 and "OSError: [Errno 27] File too large" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data.npk"]

@@ -1,4 +1,4 @@
-"""Rows that lie in a file as bytes: .npy, members of .npz, .safetensors."""
+"""Rows that lie in a file as bytes: .npy, members of .npz, .safetensors, chunks of Zarr."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def row_blocks(file: IO[bytes], dtype: np.dtype, shape: Tuple[int, ...], limit: 
     Raises ValueError when the file ends before the last row.
     """
     if not shape:
-        yield _native(_fill(file, np.empty((), dtype)))
+        yield _native(fill(file, np.empty((), dtype)))
         return
     rows = min(estimate_chunk_rows(shape, dtype, min(limit, COPY)), max(1, shape[0]))
     buffers = [np.empty((rows, *shape[1:]), dtype) for _ in range(2 if rows < shape[0] else 1)]
     for start in range(0, shape[0], rows):
         buffers.reverse()
-        yield _native(_fill(file, buffers[0][: min(rows, shape[0] - start)]))
+        yield _native(fill(file, buffers[0][: min(rows, shape[0] - start)]))
 
 
 def file_blocks(
@@ -58,9 +58,9 @@ def _native(block: np.ndarray) -> np.ndarray:
     return block if block.dtype.isnative else block.astype(block.dtype.newbyteorder("="))
 
 
-def _fill(file: IO[bytes], block: np.ndarray) -> np.ndarray:
-    """The block, after its bytes were read from where the file stands."""
-    view = block.reshape(-1).view(np.uint8).data if block.size else memoryview(b"")
+def fill(file: IO[bytes], block: np.ndarray) -> np.ndarray:
+    """The block, filled with bytes from where the file stands. Raises ValueError when the file ends before."""
+    view = _bytes(block)
     done = 0
     while done < len(view):
         count = file.readinto(view[done:])  # type: ignore[attr-defined]
@@ -90,7 +90,7 @@ def column_blocks(
         for first, last in ranges(count, together):
             file.seek(offset + (first * length + start) * dtype.itemsize)
             # To the last of these rows in the last column.
-            _fill(file, slab.reshape(-1)[: (last - first - 1) * length + stop - start])
+            fill(file, slab.reshape(-1)[: (last - first - 1) * length + stop - start])
             block[:, first:last] = slab[: last - first, : stop - start].T
         yield _in_c_order(block, shape[1:])
 
@@ -105,6 +105,13 @@ def _in_c_order(block: np.ndarray, row_shape: Tuple[int, ...]) -> np.ndarray:
 
 
 def write_rows(file: IO[bytes], block: np.ndarray) -> None:
-    """Writes the bytes of a block in C order."""
-    if block.size:
-        file.write(np.ascontiguousarray(block).reshape(-1).view(np.uint8).data)
+    """Writes the bytes of a block in C order, all of them: a full disk takes some and says so with the next ones."""
+    view = _bytes(np.ascontiguousarray(block))
+    done = 0
+    while done < len(view):
+        done += file.write(view[done:])
+
+
+def _bytes(block: np.ndarray) -> memoryview:
+    """The memory of a block in C order."""
+    return block.reshape(-1).view(np.uint8).data if block.size else memoryview(b"")
