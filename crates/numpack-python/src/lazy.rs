@@ -15,6 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
 use crate::array::numpy;
+use crate::blocks::RowBlocks;
 use crate::errors::{closed_array, raise};
 use crate::index::Rows;
 use crate::memory::{array_over, descr};
@@ -448,6 +449,11 @@ impl LazyArray {
     fn _rows<'py>(&self, py: Python<'py>, start: u64, stop: u64) -> PyResult<Bound<'py, PyAny>> {
         let view = self.parts(py)?.view;
         Ok(py.detach(|| view.rows_into(start..stop, allocate)).map_err(raise)?.into_py(py))
+    }
+
+    /// Copies of `rows` logical rows each, for `numpack.io`; of an array with a dimension.
+    fn _blocks(&self, py: Python<'_>, rows: u64) -> PyResult<RowBlocks> {
+        Ok(RowBlocks::new(self.parts(py)?.view, rows))
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

@@ -4,6 +4,7 @@
 //! front of a call of three microseconds is felt.
 
 mod array;
+mod blocks;
 mod conversions;
 mod errors;
 mod index;

@@ -3,7 +3,8 @@
 //! # Rationale
 //! An array over mapped memory has an owner object as its base, so NumPy keeps the owner, and with it the
 //! mapping, as long as any view of the array lives. A new array that the engine fills is written through its
-//! data pointer before any Python code has seen it. An array that the engine reads is held by a reference,
+//! data pointer before any Python code has seen it, and so is memory from a pool, which has one owner at a time:
+//! the pool, the engine that fills it, or the object that an array keeps as its base. An array that the engine reads is held by a reference,
 //! is C-contiguous, and keeps its buffer: NumPy refuses to resize an array that is referenced elsewhere.
 //!
 //! # Limitations
@@ -13,6 +14,7 @@
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use numpack::{DataType, NpkError, NpkResult};
 use numpy::npyffi::{self, NPY_ARRAY_WRITEABLE, NPY_TYPES, NpyTypes};
@@ -134,6 +136,82 @@ impl AsMut<[MaybeUninit<u8>]> for NewArray {
     fn as_mut(&mut self) -> &mut [MaybeUninit<u8>] {
         // SAFETY: the array has `len` bytes at `data`, which nobody else knows of (see `Send` above).
         unsafe { std::slice::from_raw_parts_mut(self.data.cast(), self.len) }
+    }
+}
+
+/// Memory for arrays that is used again once no array has it: what is fresh costs a page fault for every page.
+#[derive(Default)]
+pub(crate) struct Pool {
+    free: Arc<Mutex<Vec<Memory>>>,
+}
+
+/// Words with room for a number of bytes; as many as the largest element, so that all dtypes are aligned.
+type Memory = Vec<u128>;
+
+impl Pool {
+    /// Memory for as many elements as the shape says.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn take(&self, dtype: DataType, shape: &[u64]) -> NpkResult<PooledArray> {
+        let elements = shape.iter().try_fold(1_u64, |product, &dim| product.checked_mul(dim));
+        let bytes = elements.and_then(|n| n.checked_mul(dtype.size_bytes() as u64)).unwrap_or(u64::MAX);
+        let words = usize::try_from(bytes).unwrap_or(usize::MAX).div_ceil(size_of::<u128>());
+        let mut memory = lock(&self.free).pop().unwrap_or_default();
+        memory.try_reserve_exact(words).map_err(|_| NpkError::OutOfMemory { bytes })?;
+        let pooled = Pooled { memory, free: Arc::downgrade(&self.free) };
+        Ok(PooledArray { pooled, dtype, shape: shape.to_vec(), len: bytes as usize })
+    }
+}
+
+fn lock(free: &Mutex<Vec<Memory>>) -> MutexGuard<'_, Vec<Memory>> {
+    free.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Memory of a pool, which goes back there.
+#[pyclass(module = "numpack", frozen)]
+pub(crate) struct Pooled {
+    memory: Memory,
+    /// Of a pool that is gone there is nothing to go back to.
+    free: Weak<Mutex<Vec<Memory>>>,
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        if let Some(free) = self.free.upgrade() {
+            lock(&free).push(std::mem::take(&mut self.memory));
+        }
+    }
+}
+
+/// An array over memory of a pool that only Rust knows, to be filled.
+pub(crate) struct PooledArray {
+    pooled: Pooled,
+    dtype: DataType,
+    shape: Vec<u64>,
+    len: usize,
+}
+
+impl PooledArray {
+    /// The filled array. Callers come here only after the engine has written every byte.
+    ///
+    /// # Errors
+    /// `MemoryError`.
+    pub(crate) fn into_py(mut self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        // The words stay where they are when the vector that has them is moved.
+        let data = self.pooled.memory.as_mut_ptr().cast();
+        let owner = Bound::new(py, self.pooled)?.into_any();
+        // SAFETY: the owner keeps the words, at least `len` bytes of them, until no array has it as its base;
+        // they are aligned for every dtype, and whoever has the array may write them.
+        unsafe { array_over(owner, self.dtype, &self.shape, data, true) }
+    }
+}
+
+impl AsMut<[MaybeUninit<u8>]> for PooledArray {
+    fn as_mut(&mut self) -> &mut [MaybeUninit<u8>] {
+        let data = self.pooled.memory.as_mut_ptr().cast();
+        // SAFETY: `Pool::take` has made room for `len` bytes; the memory is this value's alone.
+        unsafe { std::slice::from_raw_parts_mut(data, self.len) }
     }
 }
 

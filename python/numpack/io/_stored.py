@@ -18,7 +18,7 @@ from numpack.exceptions import ArrayNotFoundError
 from numpack.io._ahead import read_ahead
 from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
 from numpack.io._progress import Meter
-from numpack.io._sizes import PathLike, estimate_chunk_rows, ranges
+from numpack.io._sizes import PathLike, estimate_chunk_rows
 from numpack.io._stream import Names, SeveralArraysError, listed
 
 
@@ -55,7 +55,7 @@ class Stored:
         """Copies of `rows` rows each, in order, the next one made meanwhile; a 0-d array is one block."""
         if not self.shape:
             return iter([self.lazy.copy()])
-        copies = (self.lazy._rows(start, stop) for start, stop in ranges(self.shape[0], rows))
+        copies = self.lazy._blocks(rows)
         return read_ahead(copies) if self.shape[0] > rows else copies
 
     def rows_in(self, size: int) -> int:
