@@ -1,5 +1,8 @@
 """Zarr formats 2 and 3: what zarr writes with several codecs, groups, round trips."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from io_arrays import DTYPES, any_array, assert_same, load, names, sample, save
 
 from numpack.io import from_zarr, to_zarr
+from numpack.io._zarr_rows import row_chunks
 
 zarr = pytest.importorskip("zarr")
 numcodecs = pytest.importorskip("numcodecs")
@@ -78,6 +82,103 @@ def test_codecs_of_format_3(tmp_path, npk, codec, shards):
     made[:] = array
     from_zarr(tmp_path / "a.zarr", npk, chunk_size=400)
     assert_same(load(npk, "in/x"), array)
+
+
+WHOLE_ROWS = [*((2, codec) for codec in CODECS_2), *((3, codec) for codec in codecs_3())]
+
+
+@pytest.mark.parametrize(("zarr_format", "codec"), WHOLE_ROWS, ids=lambda one: str(one).partition("(")[0])
+@pytest.mark.parametrize("fill", [0, 7])
+def test_chunks_of_whole_rows(tmp_path, npk, zarr_format, codec, fill):
+    """Those that are files of rows, whose bytes zarr does not see, beside others."""
+    root = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=zarr_format)
+    expected = {}
+    for number, (shape, dtype) in enumerate(
+        [((50, 6), "float32"), ((49,), "int8"), ((20, 2, 3), "complex128"), ((9, 1), "bool")]
+    ):
+        array = sample(dtype, shape)
+        made = root.create_array(
+            f"in/{number}",
+            shape=shape,
+            chunks=(7, *shape[1:]),
+            dtype=dtype,
+            compressors=codec,
+            fill_value=fill,
+        )
+        assert row_chunks(zarr, made) is not None
+        made[:] = array
+        # A chunk that was never written.
+        shutil.rmtree(files(made)[1]) if files(made)[1].is_dir() else files(made)[1].unlink(missing_ok=True)
+        array[7:14] = fill
+        assert_same(made[:], array)
+        expected[f"in/{number}"] = array
+    from_zarr(tmp_path / "a.zarr", npk)
+    for name, array in expected.items():
+        assert_same(load(npk, name), array)
+
+
+def files(array):
+    """The files of an array's chunks, or the folders of those with more dimensions."""
+    folder = Path(array.store_path.store.root) / array.store_path.path
+    count = -(-array.shape[0] // array.chunks[0])
+    if array.metadata.zarr_format == 3:
+        return [folder / "c" / str(at) for at in range(count)]
+    return [folder / ".".join(map(str, (at, *[0] * (array.ndim - 1)))) for at in range(count)]
+
+
+@pytest.mark.parametrize("codec", [None, zarr.codecs.ZstdCodec(), zarr.codecs.GzipCodec()], ids=str)
+def test_damaged_chunks_of_whole_rows(tmp_path, old, codec):
+    made = zarr.create_array(tmp_path / "a.zarr", shape=(30,), chunks=(7,), dtype="f4", compressors=codec)
+    made[:] = np.arange(30)
+    sound = files(made)[2].read_bytes()
+    for damaged in [sound[:-1], sound + b"1234", b"", bytes(len(sound)) if codec else sound[:-4]]:
+        files(made)[2].write_bytes(damaged)
+        with pytest.raises(ValueError, match="a.zarr/c/2: "):
+            from_zarr(tmp_path / "a.zarr", old)
+    if codec:
+        files(made)[2].write_bytes(compressed(codec, b"12345678"))
+        with pytest.raises(ValueError, match="a.zarr/c/2: 8 bytes where a chunk has 28"):
+            from_zarr(tmp_path / "a.zarr", old)
+    assert names(old) == ["old"]
+
+
+def compressed(codec, data):
+    return numcodecs.get_codec({"id": codec.to_dict()["name"]}).encode(data)
+
+
+def test_what_is_no_file_of_whole_rows(tmp_path):
+    root = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+    big = zarr.codecs.BytesCodec(endian="big")
+    others = [
+        {"chunks": (7, 3)},
+        {"chunks": (7, 6), "shards": (14, 6)},
+        {"chunks": (7, 6), "serializer": big},
+        {"chunks": (7, 6), "filters": [zarr.codecs.TransposeCodec(order=(1, 0))]},
+        {"chunks": (7, 6), "compressors": [zarr.codecs.ZstdCodec(), zarr.codecs.Crc32cCodec()]},
+    ]
+    for number, settings in enumerate(others):
+        made = root.create_array(str(number), shape=(50, 6), dtype="f4", **settings)
+        assert row_chunks(zarr, made) is None, settings
+    made = zarr.create_array(zarr.storage.MemoryStore(), shape=(50, 6), chunks=(7, 6), dtype="f4")
+    assert row_chunks(zarr, made) is None
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_plain_files(tmp_path, npk, zarr_format):
+    array = np.zeros((3 << 18, 2), "f4")
+    array[400_000] = 1
+    array[-1, -1] = -0.0
+    save(npk, x=array, empty=np.empty((0, 3)), narrow=np.empty((3, 0)), scalar=np.array(5.0))
+    to_zarr(npk, tmp_path / "a.zarr", compressors=None, zarr_format=zarr_format)
+    found = zarr.open_group(str(tmp_path / "a.zarr"), mode="r")
+    assert_same(found["x"][:], array)
+    assert found["x"].chunks == (1 << 17, 2)
+    # As zarr does, what is zero is left away; minus zero is not.
+    assert [at for at, file in enumerate(files(found["x"])) if file.exists()] == [3, 5]
+    assert_same(found["scalar"][()], np.array(5.0))
+    assert found["empty"].shape == (0, 3) and found["narrow"].shape == (3, 0)
+    from_zarr(tmp_path / "a.zarr", tmp_path / "b.npk")
+    assert_same(load(tmp_path / "b.npk", "x"), array)
 
 
 def test_fill_values_and_missing_chunks(tmp_path, npk):
@@ -176,10 +277,21 @@ def test_only_zarr_is_replaced(tmp_path, old):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.zarr", "data.npk", "mine"]
 
 
-@given(array=any_array(), chunk=st.integers(1, 300), zarr_format=st.sampled_from([2, 3]))
-def test_round_trip(tmp_path_factory, array, chunk, zarr_format):
+@given(
+    array=any_array(),
+    chunk=st.integers(1, 300) | st.just(1 << 20),
+    zarr_format=st.sampled_from([2, 3]),
+    compressors=st.sampled_from(["auto", None]),
+)
+def test_round_trip(tmp_path_factory, array, chunk, zarr_format, compressors):
     folder = tmp_path_factory.mktemp("zarr")
     save(folder / "a.npk", x=array)
-    to_zarr(folder / "a.npk", folder / "x.zarr", zarr_format=zarr_format, chunk_size=chunk)
+    to_zarr(
+        folder / "a.npk",
+        folder / "x.zarr",
+        zarr_format=zarr_format,
+        chunk_size=chunk,
+        compressors=compressors,
+    )
     from_zarr(folder / "x.zarr", folder / "b.npk", chunk_size=chunk)
     assert_same(load(folder / "b.npk", "x"), array)

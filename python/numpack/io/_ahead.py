@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import Generator, Iterator, TypeVar
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Callable, Deque, Generator, Iterable, Iterator, TypeVar
 
 _Block = TypeVar("_Block")
 
@@ -23,3 +24,22 @@ def read_ahead(blocks: Iterator[_Block]) -> Generator[_Block, None, None]:
     finally:
         if isinstance(blocks, Generator):
             blocks.close()
+
+
+def in_order(tasks: Iterable[Callable[[], _Block]], threads: int) -> Generator[_Block, None, None]:
+    """What the tasks return, in their order, while `threads` of those to come are worked on.
+
+    What a task raises is raised in its place. Closing waits for the tasks that have begun.
+    """
+    coming: Deque[Future[_Block]] = deque()
+    with ThreadPoolExecutor(threads, "numpack-read") as pool:
+        try:
+            for task in tasks:
+                coming.append(pool.submit(task))
+                if len(coming) > threads:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for one in coming:
+                one.cancel()

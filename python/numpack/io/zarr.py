@@ -13,6 +13,7 @@ from numpack.io._deps import need
 from numpack.io._partial import new_folder
 from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
+from numpack.io._raw import COPY
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._stored import Stored, check_tree, metered, stored_arrays
 from numpack.io._stream import (
@@ -25,10 +26,13 @@ from numpack.io._stream import (
     stem,
     store_arrays,
 )
+from numpack.io._zarr_rows import row_chunks
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 # Files that Zarr itself puts into the folders of groups and arrays, by format.
 _RESERVED = {2: {".zarray", ".zgroup", ".zattrs", ".zmetadata"}, 3: {"zarr.json"}}
+# Zarr works on several chunks at once, and at the end of every block has ever fewer: blocks are large.
+_PIPELINED = 2
 # Bytes of a file name on the file systems of today.
 _LONGEST_PART = 255
 
@@ -60,7 +64,7 @@ def from_zarr(
     else:
         found = dict(_arrays(zarr, top, ""))
     picked, room = picked_members(found, array_names, input_path), options.room(output_path)
-    sources = [_source(name, array, room) for name, array in picked.items()]
+    sources = [_source(zarr, name, array, room) for name, array in picked.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
@@ -97,7 +101,7 @@ def to_zarr(
             root = zarr.open_group(os.fspath(partial), mode="w", zarr_format=zarr_format)
             top = root.require_group(group.strip("/")) if group.strip("/") else root
             for stored in found:
-                _write(top, stored, compressors, size, meter)
+                _write(zarr, top, stored, compressors, size, meter)
 
 
 def _check_names(found: Sequence[Stored], zarr_format: int) -> None:
@@ -142,31 +146,42 @@ def _arrays(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
             yield from _arrays(zarr, member, f"{prefix}{name}/")
 
 
-def _source(name: str, array: Any, room: Room) -> Source:
+def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
     dtype = np.dtype(array.dtype)
     dtype = dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
     shape = tuple(array.shape)
+    plain = row_chunks(zarr, array)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
+        if plain is not None and plain.can_read(limit):
+            yield from plain.blocks(limit)
+            return
         if not shape:
             yield np.asarray(array[()], dtype)
             return
         # Of a shard single chunks can be read.
-        for part in chunked_blocks(array.__getitem__, shape, dtype, array.chunks, limit, room):
+        for part in chunked_blocks(array.__getitem__, shape, dtype, array.chunks, _PIPELINED * limit, room):
             yield np.asarray(part, dtype)
 
     return Source(name, dtype, shape, blocks)
 
 
-def _write(top: Any, stored: Stored, compressors: Any, size: int, meter: Meter) -> None:
+def _write(zarr: Any, top: Any, stored: Stored, compressors: Any, size: int, meter: Meter) -> None:
     inner = chunk_rows(stored.shape, stored.dtype) if stored.shape else 1
     chunks = tuple(max(1, length) for length in (inner, *stored.shape[1:])) if stored.shape else ()
     array = top.create_array(
         stored.name, shape=stored.shape, dtype=stored.dtype, chunks=chunks, compressors=compressors
     )
+    plain = row_chunks(zarr, array)
+    if plain is not None and plain.codec is not None:
+        plain = None
+    size = min(size, COPY) if plain is not None else _PIPELINED * size
     start = 0
     for block in meter.count(stored.blocks(whole_chunks(stored.shape, stored.dtype, size, inner))):
-        if not stored.shape:
+        if plain is not None:
+            plain.write(start, block)
+            start += len(block)
+        elif not stored.shape:
             array[()] = block
         elif block.size:
             array[start : start + len(block)] = block
