@@ -181,6 +181,21 @@ def test_plain_files(tmp_path, npk, zarr_format):
     assert_same(load(tmp_path / "b.npk", "x"), array)
 
 
+@pytest.mark.parametrize("compressors", ["auto", None])
+def test_zeros_keep_their_signs(tmp_path, npk, compressors):
+    arrays = {
+        "x": np.full(5, -0.0),
+        "scalar": np.array(-0.0, "f2"),
+        "z": np.array([complex(0.0, -0.0)]),
+        "wide": np.full((2, 2), -0.0),
+    }
+    save(npk, **arrays)
+    to_zarr(npk, tmp_path / "a.zarr", compressors=compressors)
+    from_zarr(tmp_path / "a.zarr", tmp_path / "b.npk")
+    for name, array in arrays.items():
+        assert_same(load(tmp_path / "b.npk", name), array)
+
+
 def test_fill_values_and_missing_chunks(tmp_path, npk):
     made = zarr.create_array(str(tmp_path / "a.zarr"), shape=(10,), chunks=(2,), dtype="i4", fill_value=7)
     made[4:6] = 1

@@ -5,6 +5,7 @@
 
 mod array;
 mod blocks;
+mod columns;
 mod conversions;
 mod errors;
 mod index;
@@ -27,6 +28,8 @@ use pyo3::prelude::*;
 /// The compiled part of numpack; import from `numpack`.
 #[pymodule(gil_used = false)]
 mod _numpack {
+    #[pymodule_export]
+    use crate::columns::Stacker;
     #[pymodule_export]
     use crate::lazy::LazyArray;
     #[pymodule_export]

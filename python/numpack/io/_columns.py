@@ -13,10 +13,12 @@ from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tupl
 
 import numpy as np
 
+from numpack._numpack import _Stacker
+
 #: Arrays whose names begin so are bookkeeping; no export shows them.
 HIDDEN = ".numpack/"
 
-# Rows are turned into columns and back in panels of this many bytes, which stay in the processor's cache.
+# Rows are turned into columns in panels of this many bytes, which stay in the processor's cache.
 _PANEL = 1 << 18
 # Integers up to this size have a float64 of their own.
 _EXACT = 1 << 53
@@ -70,24 +72,30 @@ def default_columns(name: str, shape: Sequence[int], dtype: np.dtype) -> Columns
     return Columns(tuple(f"col{at}" for at in range(shape[1])), (dtype.name,) * shape[1])
 
 
-def stacked(names: Sequence[str], parts: Iterable[np.ndarray], common: np.dtype) -> np.ndarray:
-    """Columns of these names and of shape (rows,) as an array of shape (rows, columns) and dtype `common`.
+class Rows:
+    """Puts columns of these names side by side, with the dtype `common`."""
 
-    Raises TypeError for an integer that the common dtype cannot hold.
-    """
-    cells = list(parts)
-    result = np.empty((len(cells[0]), len(cells)), common)
-    for name, part in zip(names, cells):
+    def __init__(self, names: Sequence[str], common: np.dtype) -> None:
+        self._names, self._common = names, common
+        self._stacker = _Stacker()
+
+    def of(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        """Columns of shape (rows,) as an array of shape (rows, columns).
+
+        Its memory may be that of an array which nobody has any more. Raises TypeError for an integer that the common
+        dtype cannot hold.
+        """
+        return self._stacker.rows([self._cells(name, part) for name, part in zip(self._names, parts)])
+
+    def _cells(self, name: str, part: np.ndarray) -> np.ndarray:
+        common = self._common
         if part.dtype.kind in "iu" and part.dtype.itemsize == 8 and common.kind in "fc" and part.size:
             if int(part.max()) > _EXACT or int(part.min()) < -_EXACT:
                 raise TypeError(
                     f"column {name!r} ({part.dtype}) has integers that {common} cannot hold exactly: "
                     "pass columns= to leave it out, or dtype= to convert all the same"
                 )
-    for panel in _panels(result):
-        for at, part in enumerate(cells):
-            result[panel, at] = part[panel]
-    return result
+        return np.ascontiguousarray(part, common)
 
 
 def _panels(rows: np.ndarray) -> Iterator[slice]:

@@ -7,13 +7,13 @@ dimensions, a row in each cell. Nothing else fits.
 from __future__ import annotations
 
 import json
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Generator, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
 
 from numpack.io._casts import converted, number_dtype
-from numpack.io._columns import Columns, split, stacked
+from numpack.io._columns import Columns, Rows, split
 from numpack.io._given import name_list
 from numpack.io._parts import Room, joined_rows
 from numpack.io._sizes import ranges
@@ -64,11 +64,12 @@ def table_source(
 
     def numbers(section: Section, places: range) -> Iterator[np.ndarray]:
         names = [schema.field(at).name for at in places]
+        rows = Rows(names, wanted)
         for batch in section.read(places):
             parts = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
             if asked is not None:
                 parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
-            yield parts[0].astype(wanted) if columns.ndim == 1 else stacked(names, parts, wanted)
+            yield parts[0].astype(wanted) if columns.ndim == 1 else rows.of(parts)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         for section in sections(limit):
@@ -296,8 +297,42 @@ def picked(pa: Any, schema: Any, columns: Optional[Sequence[str]]) -> Any:
 def pieces(batches: Iterable[Any], rows: int) -> Iterator[Any]:
     """Batches cut to at most `rows` rows."""
     for batch in batches:
+        if len(batch) <= rows:
+            yield batch
+            continue
         for start in range(0, len(batch), rows):
             yield batch.slice(start, rows)
+
+
+def share(names: Sequence[str], most: int) -> List[List[str]]:
+    """The names in at most so many parts of about one length, in their order."""
+    step = -(-len(names) // most)
+    return [list(names[start:stop]) for start, stop in ranges(len(names), step)]
+
+
+def side_by_side(pa: Any, streams: Sequence[Iterator[Any]]) -> Generator[Any, None, None]:
+    """Record batches with the columns of all streams, which have the same rows, in batches of any lengths.
+
+    Raises ValueError for streams that do not.
+    """
+    schema = None
+    try:
+        heads: List[Any] = [next(stream, None) for stream in streams]
+        while None not in heads:
+            rows = min(len(head) for head in heads)
+            parts = [head if len(head) == rows else head.slice(0, rows) for head in heads]
+            schema = schema or pa.schema([field for part in parts for field in part.schema])
+            yield pa.RecordBatch.from_arrays(
+                [cells for part in parts for cells in part.columns], schema=schema
+            )
+            left = zip(heads, streams)
+            heads = [head.slice(rows) if len(head) > rows else next(stream, None) for head, stream in left]
+        if any(head is not None for head in heads):
+            raise ValueError("the columns have different numbers of rows")
+    finally:
+        for stream in streams:
+            if isinstance(stream, Generator):
+                stream.close()
 
 
 def rows_for(fields: Iterable[Any], limit: int) -> int:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack.io._casts import converted, number_dtype
-from numpack.io._columns import Columns, split, stacked
+from numpack.io._columns import Columns, Rows, split
 from numpack.io._deps import need
 from numpack.io._given import name_list
 from numpack.io._progress import Progress
@@ -51,11 +51,12 @@ def from_dataframe(
     series = [chosen.iloc[:, at] for at in range(len(chosen.columns))]
 
     def blocks(limit: int) -> Any:
-        rows = estimate_chunk_rows(chosen.shape, kept.common(), limit)
-        for start in range(0, len(chosen), rows):
-            cut = slice(start, start + rows)
+        size = estimate_chunk_rows(chosen.shape, kept.common(), limit)
+        rows = Rows(kept.names, kept.common())
+        for start in range(0, len(chosen), size):
+            cut = slice(start, start + size)
             parts = [_numbers(one.iloc[cut], asked, fill_null) for one in series]
-            yield stacked(kept.names, parts, kept.common())
+            yield rows.of(parts)
 
     source = Source(array_name, kept.common(), chosen.shape, blocks, kept)
     return store_arrays([source], output_path, options)

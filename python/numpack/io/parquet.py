@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Iterator, Optional, Sequence, Type
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Type
 
 import numpy.typing as npt
 
@@ -21,6 +21,8 @@ from numpack.io._tables import (
     picked,
     pieces,
     rows_for,
+    share,
+    side_by_side,
     table_batch,
     table_columns,
     table_schema,
@@ -44,6 +46,8 @@ _CODECS = ("none", "snappy", "gzip", "brotli", "lz4", "zstd")
 _PAGE = 1 << 20
 # Bytes of a record batch, of which several are on their way from thread to thread.
 _BATCH = 4 << 20
+# Threads that decode columns; of each Arrow keeps some memory.
+_THREADS = min(2, os.cpu_count() or 1)
 # Of the memory beyond chunk_size, for what columns keep.
 _SPARE = 16 << 20
 
@@ -79,7 +83,7 @@ def from_parquet(
         schema = picked(pa, file.schema_arrow, columns)
 
         def sections(limit: int) -> Iterator[Section]:
-            return _sections(file, schema, limit, chunk_size)
+            return _sections(pa, file, schema, limit, chunk_size)
 
         name, rows, room = (
             stem(input_path) if array_name is None else array_name,
@@ -97,35 +101,42 @@ def _opened(pq: Any, path: PathLike, *damage: Type[Exception]) -> Any:
         return pq.ParquetFile(os.fsdecode(path), buffer_size=1 << 16, pre_buffer=False)
 
 
-def _sections(file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
+def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
     """The whole file, or its row groups, where decoding every column at once takes more memory than there is."""
     metadata, count = file.metadata, len(schema)
     largest = max(
         (metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)), default=0
     )
-    room = chunk_size // 2 + _SPARE
+    room = 2 * chunk_size // 3 + _SPARE
     # Columns of one name cannot be asked for one by one.
     if 3 * min(largest, count * _PAGE) <= room or len(set(schema.names)) < count:
-        yield Section(_reader(file, schema, limit, range(metadata.num_row_groups)), count)
+        yield Section(_reader(pa, file, schema, limit, range(metadata.num_row_groups)), count)
         return
     for at in range(metadata.num_row_groups):
         if metadata.row_group(at).num_rows:
-            yield Section(_reader(file, schema, limit, [at]), max(1, room // (3 * _PAGE)))
+            yield Section(_reader(pa, file, schema, limit, [at]), max(1, room // (3 * _PAGE)))
 
 
-def _reader(file: Any, schema: Any, limit: int, groups: Sequence[int]) -> Callable[[range], Iterator[Any]]:
+def _reader(
+    pa: Any, file: Any, schema: Any, limit: int, groups: Sequence[int]
+) -> Callable[[range], Iterator[Any]]:
     """What reads columns of row groups as record batches."""
+
+    def batches(names: Optional[List[str]], rows: int) -> Iterator[Any]:
+        # Of threads of its own Arrow would keep memory.
+        found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), list(groups), names, use_threads=False)
+        return (batch if names in (None, batch.schema.names) else batch.select(names) for batch in found)
 
     def read(places: range) -> Iterator[Any]:
         some = [schema.field(at) for at in places]
         names = [field.name for field in some]
-        everything = names == file.schema_arrow.names
         rows = rows_for(some, min(limit, _BATCH))
-        wanted = None if everything else names
-        found = file.iter_batches(min(rows, DEFAULT_BATCH_ROWS), list(groups), wanted, use_threads=False)
-        # Decoding takes longest and gets a thread of its own; of many threads Arrow would keep memory.
-        batches = read_ahead(iter(found)) if len(places) == len(schema) else found
-        return pieces((batch if everything else batch.select(names) for batch in batches), rows)
+        # Columns of one name cannot be asked for one by one.
+        everything = names == file.schema_arrow.names and len(set(names)) < len(names)
+        shares = [None] if everything else share(names, _THREADS)
+        # Decoding takes longest: parts of the columns have threads of their own.
+        streams = [read_ahead(batches(part, rows)) for part in shares]
+        return pieces(side_by_side(pa, streams), rows)
 
     return read
 

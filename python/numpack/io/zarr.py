@@ -169,8 +169,15 @@ def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
 def _write(zarr: Any, top: Any, stored: Stored, compressors: Any, size: int, meter: Meter) -> None:
     inner = chunk_rows(stored.shape, stored.dtype) if stored.shape else 1
     chunks = tuple(max(1, length) for length in (inner, *stored.shape[1:])) if stored.shape else ()
+    # Of a chunk of zeros zarr writes no file, also when some of them are negative.
+    config = {"write_empty_chunks": stored.dtype.kind in "fc"}
     array = top.create_array(
-        stored.name, shape=stored.shape, dtype=stored.dtype, chunks=chunks, compressors=compressors
+        stored.name,
+        shape=stored.shape,
+        dtype=stored.dtype,
+        chunks=chunks,
+        compressors=compressors,
+        config=config,
     )
     plain = row_chunks(zarr, array)
     if plain is not None and plain.codec is not None:
