@@ -20,6 +20,7 @@ from numpack.io._tables import (
     Section,
     picked,
     pieces,
+    row_width,
     rows_for,
     share,
     side_by_side,
@@ -102,19 +103,38 @@ def _opened(pq: Any, path: PathLike, *damage: Type[Exception]) -> Any:
 
 
 def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
-    """The whole file, or its row groups, where decoding every column at once takes more memory than there is."""
+    """The file by row groups, where these are small; by batches, if decoding every column at once takes not too much
+    memory; else the row groups, for a few columns at a time."""
     metadata, count = file.metadata, len(schema)
-    largest = max(
-        (metadata.row_group(at).total_byte_size for at in range(metadata.num_row_groups)), default=0
-    )
+    groups = [metadata.row_group(at) for at in range(metadata.num_row_groups)]
+    encoded = max((group.total_byte_size for group in groups), default=0)
+    decoded = max((group.num_rows for group in groups), default=0) * row_width(schema)
     room = 2 * chunk_size // 3 + _SPARE
-    # Columns of one name cannot be asked for one by one.
-    if 3 * min(largest, count * _PAGE) <= room or len(set(schema.names)) < count:
-        yield Section(_reader(pa, file, schema, limit, range(metadata.num_row_groups)), count)
+    if 3 * max(encoded, decoded) <= room and not any(map(pa.types.is_nested, schema.types)):
+        yield Section(_group_reader(file, schema, limit), count)
         return
-    for at in range(metadata.num_row_groups):
-        if metadata.row_group(at).num_rows:
+    # Columns of one name cannot be asked for one by one.
+    if 3 * min(encoded, count * _PAGE) <= room or len(set(schema.names)) < count:
+        yield Section(_reader(pa, file, schema, limit, range(len(groups))), count)
+        return
+    for at, group in enumerate(groups):
+        if group.num_rows:
             yield Section(_reader(pa, file, schema, limit, [at]), max(1, room // (3 * _PAGE)))
+
+
+def _group_reader(file: Any, schema: Any, limit: int) -> Callable[[range], Iterator[Any]]:
+    """What reads all columns of a row group at once, which takes the library least time, as record batches."""
+    names = schema.names
+    everything = names == file.schema_arrow.names
+
+    def read(_all: range) -> Iterator[Any]:
+        rows = rows_for(schema, min(limit, _BATCH))
+        wanted = None if everything else names
+        tables = (file.read_row_group(at, wanted) for at in range(file.metadata.num_row_groups))
+        for table in read_ahead(tables):
+            yield from (table if everything else table.select(names)).to_batches(rows)
+
+    return read
 
 
 def _reader(
