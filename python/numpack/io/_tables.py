@@ -16,11 +16,13 @@ from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, Rows, split
 from numpack.io._given import name_list
 from numpack.io._parts import Room, joined_rows
-from numpack.io._sizes import ranges
+from numpack.io._sizes import estimate_chunk_rows, ranges
 from numpack.io._stored import Stored
 from numpack.io._stream import Source
 
 _KEY = b"numpack"
+# Bytes of rows that are put together at once: they stay in the processor's caches until they are written.
+_BLOCK = 2 << 20
 # Arrow's names for floats; those of bools and integers are NumPy's.
 _FLOATS = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
@@ -62,22 +64,25 @@ def table_source(
     wanted = columns.common()
     nulls = _Nulls(fill_null, asked is not None and wanted.kind == "f")
 
-    def numbers(section: Section, places: range) -> Iterator[np.ndarray]:
+    def numbers(section: Section, places: range, limit: int) -> Iterator[np.ndarray]:
         names = [schema.field(at).name for at in places]
+        size = estimate_chunk_rows((0, len(names)), wanted, min(limit, _BLOCK))
         rows = Rows(names, wanted)
         for batch in section.read(places):
-            parts = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
-            if asked is not None:
-                parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
-            yield parts[0].astype(wanted) if columns.ndim == 1 else rows.of(parts)
+            whole = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
+            for start, stop in ranges(len(batch), size):
+                parts = [part[start:stop] for part in whole]
+                if asked is not None:
+                    parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
+                yield parts[0].astype(wanted) if columns.ndim == 1 else rows.of(parts)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         for section in sections(limit):
             if section.together >= len(schema):
-                yield from numbers(section, range(len(schema)))
+                yield from numbers(section, range(len(schema)), limit)
                 continue
             places = (range(*one) for one in ranges(len(schema), section.together))
-            yield from joined_rows((numbers(section, some) for some in places), room.folder)
+            yield from joined_rows((numbers(section, some, limit) for some in places), room.folder)
 
     shape = (rows,) if columns.ndim == 1 else (rows, len(schema))
     return Source(name, wanted, shape, blocks, columns)

@@ -111,7 +111,7 @@ def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> I
     decoded = max((group.num_rows for group in groups), default=0) * row_width(schema)
     room = 2 * chunk_size // 3 + _SPARE
     if 3 * max(encoded, decoded) <= room and not any(map(pa.types.is_nested, schema.types)):
-        yield Section(_group_reader(file, schema, limit), count)
+        yield Section(_group_reader(file, schema), count)
         return
     # Columns of one name cannot be asked for one by one.
     if 3 * min(encoded, count * _PAGE) <= room or len(set(schema.names)) < count:
@@ -122,17 +122,16 @@ def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> I
             yield Section(_reader(pa, file, schema, limit, [at]), max(1, room // (3 * _PAGE)))
 
 
-def _group_reader(file: Any, schema: Any, limit: int) -> Callable[[range], Iterator[Any]]:
+def _group_reader(file: Any, schema: Any) -> Callable[[range], Iterator[Any]]:
     """What reads all columns of a row group at once, which takes the library least time, as record batches."""
     names = schema.names
     everything = names == file.schema_arrow.names
 
     def read(_all: range) -> Iterator[Any]:
-        rows = rows_for(schema, min(limit, _BATCH))
         wanted = None if everything else names
         tables = (file.read_row_group(at, wanted) for at in range(file.metadata.num_row_groups))
         for table in read_ahead(tables):
-            yield from (table if everything else table.select(names)).to_batches(rows)
+            yield from (table if everything else table.select(names)).to_batches()
 
     return read
 
