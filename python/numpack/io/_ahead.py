@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Callable, Deque, Generator, Iterable, Iterator, TypeVar
 
 _Block = TypeVar("_Block")
+
+
+@contextmanager
+def ended(blocks: Iterable[_Block]) -> Iterator[Iterable[_Block]]:
+    """The blocks, of which none is made any more afterwards, although an error may keep their generator alive."""
+    try:
+        yield blocks
+    finally:
+        if isinstance(blocks, Generator):
+            blocks.close()
 
 
 def read_ahead(blocks: Iterator[_Block]) -> Generator[_Block, None, None]:
@@ -15,15 +26,11 @@ def read_ahead(blocks: Iterator[_Block]) -> Generator[_Block, None, None]:
     What making a block raises is raised where that block would come. Closing waits for the block that is being made,
     so that afterwards nobody uses what the blocks are made of.
     """
-    try:
-        with ThreadPoolExecutor(1, "numpack-read") as thread:
+    with ended(blocks), ThreadPoolExecutor(1, "numpack-read") as thread:
+        coming = thread.submit(next, blocks, None)
+        while (block := coming.result()) is not None:
             coming = thread.submit(next, blocks, None)
-            while (block := coming.result()) is not None:
-                coming = thread.submit(next, blocks, None)
-                yield block
-    finally:
-        if isinstance(blocks, Generator):
-            blocks.close()
+            yield block
 
 
 def in_order(tasks: Iterable[Callable[[], _Block]], threads: int) -> Generator[_Block, None, None]:

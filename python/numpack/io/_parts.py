@@ -14,6 +14,7 @@ from typing import IO, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
+from numpack.io._ahead import ended
 from numpack.io._raw import COPY, row_blocks, write_rows
 
 
@@ -51,9 +52,10 @@ def joined_rows(parts: Iterable[Iterable[np.ndarray]], folder: Path) -> Iterator
 def _keep(file: IO[bytes], blocks: Iterable[np.ndarray]) -> Tuple[np.dtype, Tuple[int, ...]]:
     """Writes all rows of a part; returns what they are."""
     rows = 0
-    for block in blocks:
-        write_rows(file, block)
-        rows += len(block)
+    with ended(blocks):
+        for block in blocks:
+            write_rows(file, block)
+            rows += len(block)
     return block.dtype, (rows, *block.shape[1:])
 
 

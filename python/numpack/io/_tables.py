@@ -7,11 +7,13 @@ dimensions, a row in each cell. Nothing else fits.
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 from typing import Any, Callable, Generator, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import numpy.typing as npt
 
+from numpack.io._ahead import ended
 from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, Rows, split
 from numpack.io._given import name_list
@@ -68,13 +70,14 @@ def table_source(
         names = [schema.field(at).name for at in places]
         size = estimate_chunk_rows((0, len(names)), wanted, min(limit, _BLOCK))
         rows = Rows(names, wanted)
-        for batch in section.read(places):
-            whole = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
-            for start, stop in ranges(len(batch), size):
-                parts = [part[start:stop] for part in whole]
-                if asked is not None:
-                    parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
-                yield parts[0].astype(wanted) if columns.ndim == 1 else rows.of(parts)
+        with ended(section.read(places)) as batches:
+            for batch in batches:
+                whole = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
+                for start, stop in ranges(len(batch), size):
+                    parts = [part[start:stop] for part in whole]
+                    if asked is not None:
+                        parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
+                    yield parts[0].astype(wanted) if columns.ndim == 1 else rows.of(parts)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         for section in sections(limit):
@@ -301,12 +304,13 @@ def picked(pa: Any, schema: Any, columns: Optional[Sequence[str]]) -> Any:
 
 def pieces(batches: Iterable[Any], rows: int) -> Iterator[Any]:
     """Batches cut to at most `rows` rows."""
-    for batch in batches:
-        if len(batch) <= rows:
-            yield batch
-            continue
-        for start in range(0, len(batch), rows):
-            yield batch.slice(start, rows)
+    with ended(batches):
+        for batch in batches:
+            if len(batch) <= rows:
+                yield batch
+                continue
+            for start in range(0, len(batch), rows):
+                yield batch.slice(start, rows)
 
 
 def share(names: Sequence[str], most: int) -> List[List[str]]:
@@ -321,23 +325,19 @@ def side_by_side(pa: Any, streams: Sequence[Iterator[Any]]) -> Generator[Any, No
     Raises ValueError for streams that do not.
     """
     schema = None
-    try:
+    with ExitStack() as stack:
+        for stream in streams:
+            stack.enter_context(ended(stream))
         heads: List[Any] = [next(stream, None) for stream in streams]
-        while None not in heads:
+        while all(head is not None for head in heads):
             rows = min(len(head) for head in heads)
             parts = [head if len(head) == rows else head.slice(0, rows) for head in heads]
             schema = schema or pa.schema([field for part in parts for field in part.schema])
-            yield pa.RecordBatch.from_arrays(
-                [cells for part in parts for cells in part.columns], schema=schema
-            )
+            yield pa.RecordBatch.from_arrays([cells for part in parts for cells in part.columns], schema=schema)
             left = zip(heads, streams)
             heads = [head.slice(rows) if len(head) > rows else next(stream, None) for head, stream in left]
         if any(head is not None for head in heads):
             raise ValueError("the columns have different numbers of rows")
-    finally:
-        for stream in streams:
-            if isinstance(stream, Generator):
-                stream.close()
 
 
 def rows_for(fields: Iterable[Any], limit: int) -> int:

@@ -149,7 +149,8 @@ def row_chunks(zarr: Any, array: Any) -> Optional[RowChunks]:
     if not known:
         return None
     folder = os.path.join(os.fspath(store.root), *array.store_path.path.split("/"))
-    return RowChunks(folder, array.metadata, shape, dtype, array.chunks[0], array.fill_value, codec)
+    fill = 0 if array.fill_value is None else array.fill_value
+    return RowChunks(folder, array.metadata, shape, dtype, array.chunks[0], fill, codec)
 
 
 def _is_plain(zarr: Any, metadata: Any, dtype: np.dtype) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, List, Optional, Sequence, Type
 import numpy.typing as npt
 
 from numpack import NumPack
-from numpack.io._ahead import read_ahead
+from numpack.io._ahead import ended, read_ahead
 from numpack.io._deps import need
 from numpack.io._foreign import check_readable, sound, sound_source
 from numpack.io._partial import new_file
@@ -130,8 +130,9 @@ def _group_reader(file: Any, schema: Any) -> Callable[[range], Iterator[Any]]:
     def read(_all: range) -> Iterator[Any]:
         wanted = None if everything else names
         tables = (file.read_row_group(at, wanted) for at in range(file.metadata.num_row_groups))
-        for table in read_ahead(tables):
-            yield from (table if everything else table.select(names)).to_batches()
+        with ended(read_ahead(tables)) as ahead:
+            for table in ahead:
+                yield from (table if everything else table.select(names)).to_batches()
 
     return read
 
