@@ -1,5 +1,7 @@
 """Parquet and Feather: columns with names and dtypes, nulls, lists, round trips."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,6 +20,8 @@ from numpack.io import (
     to_parquet_file,
     to_table,
 )
+from numpack.io import parquet as parquet_module
+from numpack.io._tables import side_by_side
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -313,3 +317,90 @@ def test_one_column_by_its_name(tmp_path, npk, kind):
     assert_same(load(npk, "a"), np.array([[1]]))
     FORMATS[kind][1](npk, tmp_path / f"b.{kind}", columns="cd")
     assert read(tmp_path / f"b.{kind}").schema.names == ["cd"]
+
+
+def mixed_table(rows):
+    """Columns of several widths, one a dictionary, one with nulls, and names that are parts of each other."""
+    random = np.random.default_rng(3)
+    return pa.table(
+        {
+            "a.b": np.arange(rows, dtype="i2"),
+            "a": random.random(rows, dtype="f4"),
+            "half": random.random(rows).astype("f2"),
+            "few": pa.array(random.integers(0, 5, rows)).dictionary_encode(),
+            "holes": pa.array(random.random(rows), mask=random.random(rows) < 0.1),
+            "yes": random.random(rows) < 0.5,
+        }
+    )
+
+
+@pytest.mark.parametrize("wanted", [None, ["holes", "a"], ["a"], ["yes", "few", "a.b"]], ids=str)
+@pytest.mark.parametrize(
+    ("rows", "chunk_size", "way"),
+    [
+        (700, 100 << 20, "groups"),
+        (6000, 30_000, "batches"),
+        (6000, 300, "batches"),
+        (900, 30_000, "parts"),
+    ],
+)
+def test_every_way_to_read_parquet(tmp_path, npk, monkeypatch, wanted, rows, chunk_size, way):
+    """Whole row groups, batches of some threads, and few columns at a time give the same rows."""
+    table = mixed_table(6000)
+    path = write(table, tmp_path / "a.parquet", row_group_size=rows, data_page_size=4096)
+    if way != "groups":
+        monkeypatch.setattr(parquet_module, "_SPARE", 100_000 if way == "batches" else 1000)
+        monkeypatch.setattr(parquet_module, "_PAGE", 2000 if way == "batches" else 500_000)
+    ways = set()
+    for name in ("_group_reader", "_reader"):
+        made = getattr(parquet_module, name)
+        monkeypatch.setattr(
+            parquet_module, name, lambda *args, made=made, name=name: ways.add(name) or made(*args)
+        )
+    from_parquet(path, npk, columns=wanted, chunk_size=chunk_size)
+    assert ways == {"_group_reader" if way == "groups" else "_reader"}
+    chosen = table if wanted is None else table.select(wanted)
+    columns = [column.combine_chunks() for column in chosen.columns]
+    plain = [one.dictionary_decode() if pa.types.is_dictionary(one.type) else one for one in columns]
+    parts = [one.to_numpy(zero_copy_only=False) for one in plain]
+    found = load(npk, "a")
+    assert_same(found, np.stack([part.astype(found.dtype) for part in parts], axis=1))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("numpack-read")]
+
+
+@pytest.mark.parametrize("row_group_size", [1000, 60_000])
+def test_an_error_within_a_file_ends_its_threads(tmp_path, old, monkeypatch, row_group_size):
+    """Also while the error is looked at, with all that it refers to."""
+    monkeypatch.setattr(parquet_module, "_BATCH", 10_000)
+    table = mixed_table(60_000)
+    number = table.schema.get_field_index("few")
+    holes = pa.array(np.arange(60_000), mask=np.arange(60_000) == 30_000)
+    path = write(
+        table.set_column(number, "few", holes), tmp_path / "a.parquet", row_group_size=row_group_size
+    )
+    with pytest.raises(TypeError, match="'few' .* has 1 nulls") as caught:
+        from_parquet(path, old, chunk_size=1 << 20)
+    assert caught.value.__traceback__ is not None
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("numpack-read")]
+    assert names(old) == ["old"]
+
+
+@given(cuts=st.lists(st.lists(st.integers(0, 50), max_size=4), min_size=1, max_size=3))
+def test_streams_side_by_side(cuts):
+    table = pa.table({str(at): np.arange(50) + 100 * at for at in range(len(cuts))})
+
+    def stream(at, ends):
+        places = [0, *sorted(ends), 50]
+        for start, stop in zip(places, places[1:]):
+            yield from table.slice(start, stop - start).select([str(at)]).combine_chunks().to_batches() or [
+                pa.record_batch({str(at): np.empty(0, "i8")})
+            ]
+
+    streams = [stream(at, ends) for at, ends in enumerate(cuts)]
+    assert pa.Table.from_batches(side_by_side(pa, streams)).equals(table)
+    short = [
+        *(stream(at, ends) for at, ends in enumerate(cuts)),
+        iter([pa.record_batch({"z": np.arange(49)})]),
+    ]
+    with pytest.raises(ValueError, match="different numbers of rows"):
+        list(side_by_side(pa, short))

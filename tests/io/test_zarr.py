@@ -1,5 +1,6 @@
 """Zarr formats 2 and 3: what zarr writes with several codecs, groups, round trips."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -194,6 +195,28 @@ def test_zeros_keep_their_signs(tmp_path, npk, compressors):
     from_zarr(tmp_path / "a.zarr", tmp_path / "b.npk")
     for name, array in arrays.items():
         assert_same(load(tmp_path / "b.npk", name), array)
+
+
+def written_by_hand(path, **settings):
+    """An array of format 2 without a single chunk."""
+    path.mkdir()
+    known = {"zarr_format": 2, "shape": [9], "chunks": [4], "dtype": "<f4", "order": "C", "filters": None}
+    (path / ".zarray").write_text(json.dumps({**known, "compressor": None, "fill_value": None, **settings}))
+
+
+@pytest.mark.parametrize("compressor", [None, {"id": "zlib", "level": 1}])
+def test_what_zarr_itself_would_not_write(tmp_path, old, compressor):
+    written_by_hand(tmp_path / "none.zarr", compressor=compressor)
+    written_by_hand(tmp_path / "huge.zarr", compressor=compressor, chunks=[1 << 40], fill_value=2)
+    written_by_hand(tmp_path / "empty.zarr", compressor=compressor, shape=[0, 3], chunks=[0, 3])
+    written_by_hand(tmp_path / "zero.zarr", compressor=compressor, chunks=[0])
+    for name in ("none", "huge", "empty"):
+        from_zarr(tmp_path / f"{name}.zarr", old)
+    assert_same(load(old, "none"), np.zeros(9, "f4"))
+    assert_same(load(old, "huge"), np.full(9, 2, "f4"))
+    assert_same(load(old, "empty"), np.empty((0, 3), "f4"))
+    with pytest.raises(ValueError, match=r"array 'zero' of shape \(9,\) has chunks without elements: \(0,\)"):
+        from_zarr(tmp_path / "zero.zarr", old)
 
 
 def test_fill_values_and_missing_chunks(tmp_path, npk):

@@ -328,13 +328,16 @@ def side_by_side(pa: Any, streams: Sequence[Iterator[Any]]) -> Generator[Any, No
     with ExitStack() as stack:
         for stream in streams:
             stack.enter_context(ended(stream))
-        heads: List[Any] = [next(stream, None) for stream in streams]
+        full = [filter(len, stream) for stream in streams]
+        heads: List[Any] = [next(stream, None) for stream in full]
         while all(head is not None for head in heads):
             rows = min(len(head) for head in heads)
             parts = [head if len(head) == rows else head.slice(0, rows) for head in heads]
             schema = schema or pa.schema([field for part in parts for field in part.schema])
-            yield pa.RecordBatch.from_arrays([cells for part in parts for cells in part.columns], schema=schema)
-            left = zip(heads, streams)
+            yield pa.RecordBatch.from_arrays(
+                [cells for part in parts for cells in part.columns], schema=schema
+            )
+            left = zip(heads, full)
             heads = [head.slice(rows) if len(head) > rows else next(stream, None) for head, stream in left]
         if any(head is not None for head in heads):
             raise ValueError("the columns have different numbers of rows")

@@ -77,7 +77,7 @@ def to_hdf5(
     level from 0 to 9, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises
     TypeError for names that are no paths, KeyError for unknown ones, ValueError for another compression.
     """
-    size = min(block_size(chunk_size), 2 * COPY)
+    size = min(block_size(chunk_size), 4 * COPY)
     h5py = need("h5py", "hdf5")
     filters = _filters(compression, compression_opts)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:

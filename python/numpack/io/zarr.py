@@ -150,6 +150,9 @@ def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
     dtype = np.dtype(array.dtype)
     dtype = dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
     shape = tuple(array.shape)
+    if 0 in array.chunks and 0 not in shape:
+        raise ValueError(f"array {name!r} of shape {shape} has chunks without elements: {array.chunks}")
+    chunks = tuple(max(1, length) for length in array.chunks)
     plain = row_chunks(zarr, array)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
@@ -160,7 +163,7 @@ def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
             yield np.asarray(array[()], dtype)
             return
         # Of a shard single chunks can be read.
-        for part in chunked_blocks(array.__getitem__, shape, dtype, array.chunks, _PIPELINED * limit, room):
+        for part in chunked_blocks(array.__getitem__, shape, dtype, chunks, _PIPELINED * limit, room):
             yield np.asarray(part, dtype)
 
     return Source(name, dtype, shape, blocks)
