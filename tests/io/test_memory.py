@@ -107,6 +107,29 @@ def test_files_that_are_kept_by_columns(tmp_path, write):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("chunk", [4 * MB, 100 * MB])
+def test_narrow_columns_that_are_stored_as_wide_ones(tmp_path, chunk):
+    """Row groups that are small enough to be read whole, and would be eight times as large in NumPy."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    count = 25 if chunk > 4 * MB else 6
+    numbers = np.random.default_rng(3).integers(0, 100, (count, 1_000_000), dtype="i1")
+    columns = pa.table({f"c{at}": pa.array(one, mask=one == 7) for at, one in enumerate(numbers)})
+    pq.write_table(columns, tmp_path / "large", row_group_size=len(columns))
+    pq.write_table(columns.slice(0, 100), tmp_path / "warm")
+    into = growth(
+        "from_parquet",
+        tmp_path / "large",
+        tmp_path / "x.npk",
+        tmp_path / "warm",
+        dtype="float64",
+        chunk_size=chunk,
+    )
+    assert max(into) < chunk + 100 * MB
+    with NumPack(tmp_path / "x.npk", mode="r") as store:
+        assert store.get_shape("large") == (1_000_000, count)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_into_a_store_that_is_there(stores, tmp_path):
     to_npy(stores / "large.npk", tmp_path / "x.npy")
     np.save(tmp_path / "warm.npy", np.zeros(3))

@@ -1,6 +1,7 @@
 """Zarr formats 2 and 3: what zarr writes with several codecs, groups, round trips."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -217,6 +218,31 @@ def test_what_zarr_itself_would_not_write(tmp_path, old, compressor):
     assert_same(load(old, "empty"), np.empty((0, 3), "f4"))
     with pytest.raises(ValueError, match=r"array 'zero' of shape \(9,\) has chunks without elements: \(0,\)"):
         from_zarr(tmp_path / "zero.zarr", old)
+
+
+@pytest.mark.parametrize("compressors", ["auto", None])
+@pytest.mark.parametrize("wide", [3, 2], ids=["whole rows", "parts of rows"])
+def test_a_program_that_goes_to_another_folder_meanwhile(tmp_path, npk, monkeypatch, compressors, wide):
+    array = np.arange(300_000).reshape(-1, 3)
+    made = zarr.create_array(
+        tmp_path / "a.zarr", shape=array.shape, dtype="i8", chunks=(1000, wide), compressors=compressors
+    )
+    made[:] = array
+    monkeypatch.chdir(tmp_path)
+    from_zarr("a.zarr", npk, chunk_size=1 << 20, progress=lambda done, total: os.chdir("/"))
+    assert_same(load(npk, "a"), array)
+
+
+def test_a_folder_in_the_place_of_a_chunk(tmp_path, npk):
+    written_by_hand(tmp_path / "a.zarr", fill_value=5)
+    (tmp_path / "a.zarr" / "1").mkdir()
+    written_by_hand(tmp_path / "b.zarr", shape=[9, 1], chunks=[4, 1], dimension_separator="/", fill_value=5)
+    (tmp_path / "b.zarr" / "1").touch()
+    for name, shape in (("a", (9,)), ("b", (9, 1))):
+        from_zarr(tmp_path / f"{name}.zarr", npk)
+        expected = zarr.open_array(tmp_path / f"{name}.zarr", mode="r")[:]
+        assert_same(load(npk, name), expected)
+        assert_same(expected, np.full(shape, 5, "f4"))
 
 
 def test_fill_values_and_missing_chunks(tmp_path, npk):

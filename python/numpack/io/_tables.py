@@ -72,9 +72,14 @@ def table_source(
         rows = Rows(names, wanted)
         with ended(section.read(places)) as batches:
             for batch in batches:
-                whole = [_numbers(pa, field, cells, nulls) for field, cells in zip(names, batch.columns)]
+                whole = [_plain(pa, cells) for cells in batch.columns]
                 for start, stop in ranges(len(batch), size):
-                    parts = [part[start:stop] for part in whole]
+                    parts = [
+                        part[start:stop]
+                        if isinstance(part, np.ndarray)
+                        else _numbers(pa, name, part.slice(start, stop - start), nulls)
+                        for name, part in zip(names, whole)
+                    ]
                     if asked is not None:
                         parts = [converted(name, part, wanted) for name, part in zip(names, parts)]
                     yield parts[0].astype(wanted) if columns.ndim == 1 else rows.of(parts)
@@ -132,6 +137,13 @@ class _Nulls(NamedTuple):
 
     value: Optional[float]
     in_integers: bool
+
+
+def _plain(pa: Any, cells: Any) -> Any:
+    """A column as an ndarray, if that takes no more memory; itself if it has nulls or a dictionary."""
+    if cells.null_count or pa.types.is_dictionary(cells.type):
+        return cells
+    return np.asarray(cells.to_numpy(zero_copy_only=False))
 
 
 def _numbers(pa: Any, name: str, cells: Any, nulls: _Nulls) -> np.ndarray:

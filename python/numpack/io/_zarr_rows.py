@@ -109,7 +109,8 @@ class RowChunks(NamedTuple):
         path = self._path(row)
         try:
             file = open(path, "rb", buffering=0)
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            # To zarr each of them is a chunk that is not there.
             rows[...] = self.fill
             return
         with file:

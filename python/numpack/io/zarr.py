@@ -58,7 +58,8 @@ def from_zarr(
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     zarr = need("zarr", "zarr")
-    top = zarr.open(os.fspath(input_path), path=group.strip("/") or None, mode="r")
+    # Chunks are opened one by one, and the program may be in another folder by then.
+    top = zarr.open(os.path.abspath(input_path), path=group.strip("/") or None, mode="r")
     if isinstance(top, zarr.Array):
         found = {stem(group.rstrip("/")) or stem(input_path): top}
     else:
