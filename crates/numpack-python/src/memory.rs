@@ -1,11 +1,12 @@
-//! Memory that NumPy arrays and the engine share; the only file here with unsafe code.
+//! Memory that NumPy arrays and the engine share: most of the unsafe code of this crate, and what the rest relies on.
 //!
 //! # Rationale
 //! An array over mapped memory has an owner object as its base, so NumPy keeps the owner, and with it the
 //! mapping, as long as any view of the array lives. A new array that the engine fills is written through its
-//! data pointer before any Python code has seen it, and so is memory from a pool, which has one owner at a time:
-//! the pool, the engine that fills it, or the object that an array keeps as its base. An array that the engine reads is held by a reference,
-//! is C-contiguous, and keeps its buffer: NumPy refuses to resize an array that is referenced elsewhere.
+//! data pointer before any Python code has seen it, and so is memory from a pool, which has one owner at a
+//! time: the pool, the engine that fills it, or the object that an array keeps as its base. An array that the
+//! engine reads is held by a reference, is C-contiguous, and keeps its buffer: NumPy refuses to resize an
+//! array that is referenced elsewhere.
 //!
 //! # Limitations
 //! While the GIL is released, Python code in another thread can change elements of an array that the engine

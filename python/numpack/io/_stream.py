@@ -211,7 +211,7 @@ def _again(made: NumPack, name: str) -> Dict[str, Any]:
         if not lazy.shape:
             return iter([lazy.copy()])
         rows = estimate_chunk_rows(lazy.shape, lazy.dtype, limit)
-        return (lazy._rows(start, stop) for start, stop in ranges(lazy.shape[0], rows))
+        return lazy._blocks(rows)
 
     return {"shape": lazy.shape, "blocks": blocks, "raw": None}
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from functools import partial
 from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
@@ -36,7 +35,6 @@ class RowChunks(NamedTuple):
     """Rows of every chunk; the last one holds as many, too."""
     fill: Any
     """The elements of a chunk that has no file."""
-
     codec: Any
     """What decodes a chunk; None where it is plain."""
 
@@ -80,8 +78,7 @@ class RowChunks(NamedTuple):
             if sparse and _is_zero(rows):
                 continue
             path = self._path(first)
-            with suppress(FileExistsError):
-                os.makedirs(os.path.dirname(path))
+            os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path, "xb", buffering=0) as file:
                 write_rows(file, rows)
                 file.truncate(self._nbytes())
