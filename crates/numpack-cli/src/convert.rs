@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use numpack::storage::Partial;
+use numpack::disk::Partial;
 use numpack::{ArrayMetadata, HIDDEN_PREFIX, Incoming, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
 use serde_json::{Value, json};
 

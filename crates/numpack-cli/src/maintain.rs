@@ -32,7 +32,7 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         let findings: Vec<Value> = report.findings.iter().map(finding).collect();
         output.json(&json!({
             "store": args.path.display().to_string(),
-            "sound": report.is_sound(),
+            "sound": report.is_intact(),
             "arrays": report.arrays,
             "checksummed": report.checksummed,
             "findings": findings,
@@ -41,11 +41,11 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         for finding in &report.findings {
             output.line(&clean(&finding.to_string()))?;
         }
-        let state = if report.is_sound() { "sound" } else { "damaged" };
+        let state = if report.is_intact() { "sound" } else { "damaged" };
         let all = arrays(report.arrays);
         output.line(&format!("{state}: {all}, {} of them checked by checksum", report.checksummed))?;
     }
-    Ok(if report.is_sound() { Outcome::Fine } else { Outcome::Finding })
+    Ok(if report.is_intact() { Outcome::Fine } else { Outcome::Finding })
 }
 
 fn verify_package(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {

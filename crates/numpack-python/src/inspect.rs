@@ -66,7 +66,7 @@ impl NumPack {
             findings.append(entry)?;
         }
         let result = PyDict::new(py);
-        result.set_item("sound", report.is_sound())?;
+        result.set_item("sound", report.is_intact())?;
         result.set_item("arrays", report.arrays)?;
         result.set_item("checksummed", report.checksummed)?;
         result.set_item("findings", findings)?;

@@ -23,9 +23,8 @@
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-mod catalog;
-pub mod core;
-mod deleted;
+mod checksum;
+pub mod disk;
 mod log;
 mod options;
 pub mod package;
@@ -33,24 +32,25 @@ mod parallel;
 pub mod prelude;
 mod process;
 mod rows;
-pub mod storage;
 mod store;
-mod stream;
+mod types;
 pub mod vector;
-mod view;
 
 pub use ndarray;
 
-pub use crate::core::dtype::DataType;
-pub use crate::core::element::NpkElement;
-pub use crate::core::error::{NpkError, NpkResult};
+/// The path by which programs written for the seed name errors.
+pub mod core {
+    pub use crate::types::error;
+}
+
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    ArrayMetadata, ArrayWriter, FileRows, Finding, HIDDEN_PREFIX, Incoming, ParallelIO, RawArray, RawDrop,
-    RawRows, Report, WritableView, check_name,
+    ArrayMetadata, ArrayView, ArrayWriter, FileRows, Finding, HIDDEN_PREFIX, Incoming, ParallelIO,
+    PrivateCopy, RawArray, RawDrop, RawRows, Report, RowStream, StreamIterator, WritableView, check_name,
 };
-pub use crate::stream::{RowStream, StreamIterator};
-pub use crate::view::{ArrayView, PrivateCopy};
+pub use crate::types::dtype::DataType;
+pub use crate::types::element::NpkElement;
+pub use crate::types::error::{NpkError, NpkResult};
 
 /// The quickstart of the README, compiled with the tests.
 #[cfg(doctest)]

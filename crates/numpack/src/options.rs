@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::core::error::NpkResult;
 use crate::store::ParallelIO;
+use crate::types::error::NpkResult;
 
 /// What an open store may do, and what must exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

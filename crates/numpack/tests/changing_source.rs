@@ -36,7 +36,7 @@ fn array<'a>(bytes: &'a [u8], shape: &'a [u64]) -> RawArray<'a> {
 
 fn assert_sound(store: &ParallelIO, work: &str, round: usize) {
     let report = store.verify().unwrap();
-    assert!(report.is_sound(), "{work}, round {round}: {report:?}");
+    assert!(report.is_intact(), "{work}, round {round}: {report:?}");
 }
 
 #[test]

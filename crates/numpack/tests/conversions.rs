@@ -36,7 +36,7 @@ fn rows_come_out_of_a_file() {
     assert_eq!(shape, [20_000_007]);
     assert_eq!(found[..5], [7; 5]);
     assert!(found[5..20_000_005] == bytes[3..] && found[20_000_005..] == bytes[..2]);
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_file_that_is_too_short_changes_nothing() {
     assert!(store.append_from(&FileRows { name: "scalar", ..rows }).is_err());
     assert!(store.append_from(&FileRows { name: "none", ..rows }).is_err());
     assert!(store.append_from(&FileRows { rows: u64::MAX, ..rows }).is_err());
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::disk::{Call, Disk, Rule, Verdict};
 use common::scene::{Act, Contents, SCENES, contents, copy, save_from, temp_dir, values};
+use numpack::disk::FileName;
 use numpack::prelude::*;
-use numpack::storage::FileName;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
@@ -162,7 +162,7 @@ fn check_works(store: &ParallelIO, expected: &mut Contents, what: &str) {
     expected.insert("later".into(), (vec![3, 4], rows));
     assert_eq!(&contents(store).unwrap(), expected, "{what}: after more calls");
     let report = store.verify().unwrap();
-    assert!(report.is_sound(), "{what}: {:?}", report.findings);
+    assert!(report.is_intact(), "{what}: {:?}", report.findings);
     // Files that a power cut could bring back wait for a sync; it may report what an earlier call could not.
     drop(store.sync_metadata());
     assert_eq!(strays(store, store.path()), [""; 0], "{what}: files without use");

@@ -73,7 +73,7 @@ fn a_forked_child_works_with_its_parents_handle() {
         store.append_slice("child", &[9_u64]).unwrap();
         assert_eq!(store.get_shape("child").unwrap(), [7]);
     }
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn children_forked_while_another_thread_writes_do_not_hang() {
         drop(stop_at_end);
     });
     assert_eq!(store.load_vec::<u64>("log").unwrap().1, (0..40).collect::<Vec<_>>());
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 /// Lets a looping thread end also when the test panics.
@@ -203,5 +203,5 @@ fn a_lock_ends_with_its_holder_and_not_with_the_holders_children() {
     assert_eq!(unsafe { libc::kill(grandchild.0, 0) }, 0, "the grandchild lives");
     let store = open(3000).unwrap();
     store.append_slice("small", &[3_u8]).unwrap();
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }

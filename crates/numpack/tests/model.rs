@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
+use numpack::disk::OsFolder;
 use numpack::ndarray;
 use numpack::prelude::*;
-use numpack::storage::OsFolder;
 use proptest::prelude::*;
 
 const NAMES: [&str; 4] = ["a", "../b", "c/ü\n", "D"];

@@ -109,7 +109,7 @@ fn names_are_not_paths() {
     assert_eq!(fs::read(dir.path().join("x")).unwrap(), b"stays");
     for file in tree(&path).into_keys() {
         let name = file.file_name().unwrap().to_str().unwrap();
-        assert!(numpack::storage::FileName::parse(name).is_some(), "{name:?}");
+        assert!(numpack::disk::FileName::parse(name).is_some(), "{name:?}");
         assert_eq!(file.parent(), Some(path.as_path()));
     }
 }

@@ -131,7 +131,7 @@ fn lost_rows_beside_replaced_ones_are_cut_off() {
             }
         }
         let report = after_the_cut(dir.path(), Mode::Read).unwrap().verify().unwrap();
-        assert!(report.is_sound() && report.checksummed == report.arrays, "{report:?}");
+        assert!(report.is_intact() && report.checksummed == report.arrays, "{report:?}");
     }
 }
 

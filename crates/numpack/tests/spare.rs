@@ -6,8 +6,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use numpack::disk::OsFolder;
 use numpack::prelude::*;
-use numpack::storage::OsFolder;
 use tempfile::tempdir;
 
 /// Elements of an array that is large enough for its file to be used again.
@@ -58,7 +58,7 @@ fn two_writers_take_turns_and_no_view_changes() {
     }
     holds(&stores[0], 59);
     holds(&apart(dir.path()), 59);
-    assert!(stores[1].verify().unwrap().is_sound());
+    assert!(stores[1].verify().unwrap().is_intact());
 }
 
 #[test]
@@ -99,5 +99,5 @@ fn sizes_that_change_a_little_go_into_the_same_files() {
         holds(&store, turn);
         holds(&apart(dir.path()), turn);
     }
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }

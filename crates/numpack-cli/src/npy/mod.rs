@@ -14,7 +14,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use numpack::storage::Partial;
+use numpack::disk::Partial;
 use numpack::{ArrayView, DataType, NpkError, ParallelIO};
 
 pub(crate) use header::Header;

@@ -2,6 +2,7 @@
 //!
 //! Byte tables are in `docs/format.md`. Nothing here touches data files or the catalog.
 
+pub(crate) mod catalog;
 pub(crate) mod codec;
 pub(crate) mod op;
 pub(crate) mod reader;

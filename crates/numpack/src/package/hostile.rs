@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER};
 use super::{UnpackOptions, info, quiet, unpack};
-use crate::core::checksum::crc32c;
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
-use crate::log::op::Run;
+use crate::checksum::crc32c;
 use crate::options::Durability;
+use crate::rows::run::Run;
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// An array of one block that is stored as given.
 fn entry(name: &str, shape: &[u64], contents: &[u8], codec: Codec, stored: &[u8]) -> (Entry, Vec<u8>) {
@@ -70,7 +70,7 @@ fn names_are_names_and_never_paths() {
     assert!(names.iter().all(|name| store.load_array::<u8>(name).unwrap().len() == 3));
     for entry in fs::read_dir(&target).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(crate::storage::FileName::parse(&name).is_some(), "{name}");
+        assert!(crate::disk::FileName::parse(&name).is_some(), "{name}");
     }
 }
 

@@ -36,8 +36,8 @@ pub use options::{PackOptions, UnpackOptions};
 pub use reader::{info, unpack, unpack_into, verify};
 pub use writer::pack;
 
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

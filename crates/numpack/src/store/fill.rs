@@ -2,10 +2,10 @@
 
 use std::mem::MaybeUninit;
 
-use super::handle::ParallelIO;
-use super::read::Target;
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::store::handle::ParallelIO;
+use crate::store::reading::read::Target;
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// The caller's memory, which has been found to have the right size.
 pub(crate) struct Filled<B>(pub(crate) B);

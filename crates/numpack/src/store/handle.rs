@@ -6,19 +6,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
-use super::core::{Core, Writing};
-use super::metadata::{ArrayMetadata, HIDDEN_PREFIX};
-use super::open::{open_folder, open_path, own_core};
-use super::raw::{Elements, RawArray, RawDrop, RawRows};
-use super::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
-use super::verify::{Report, verify};
-use crate::core::dtype::DataType;
-use crate::core::element::{NpkElement, bytes_of};
-use crate::core::error::{NpkError, NpkResult};
+use crate::disk::Folder;
 use crate::options::{Mode, OpenOptions};
-use crate::storage::Folder;
-use crate::stream::{RowStream, StreamIterator};
-use crate::view::ArrayView;
+use crate::store::buffers::{Elements, RawArray, RawDrop, RawRows};
+use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::metadata::{ArrayMetadata, HIDDEN_PREFIX};
+use crate::store::recovery::open::{open_folder, open_path, own_core};
+use crate::store::recovery::verify::{Report, verify};
+use crate::store::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
+use crate::types::dtype::DataType;
+use crate::types::element::{NpkElement, bytes_of};
+use crate::types::error::{NpkError, NpkResult};
 
 /// An open store of named arrays.
 ///
@@ -34,7 +32,7 @@ pub struct ParallelIO {
 struct Shared {
     path: PathBuf,
     options: OpenOptions,
-    core: ArcSwap<Core>,
+    core: ArcSwap<StoreState>,
 }
 
 impl ParallelIO {
@@ -62,7 +60,7 @@ impl ParallelIO {
         Self::with_core(core, path, options)
     }
 
-    fn with_core(core: Arc<Core>, path: PathBuf, options: OpenOptions) -> NpkResult<Self> {
+    fn with_core(core: Arc<StoreState>, path: PathBuf, options: OpenOptions) -> NpkResult<Self> {
         let store = ParallelIO { shared: Arc::new(Shared { path, options, core: ArcSwap::new(core) }) };
         if options.mode == Mode::Truncate {
             store.reset()?;
@@ -71,11 +69,14 @@ impl ParallelIO {
     }
 
     /// The core of this process; a forked child opens its own.
-    pub(crate) fn core(&self) -> NpkResult<Arc<Core>> {
+    pub(crate) fn core(&self) -> NpkResult<Arc<StoreState>> {
         own_core(&self.shared.core)
     }
 
-    pub(super) fn write<R>(&self, verb: impl Fn(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+    pub(crate) fn write<R>(
+        &self,
+        verb: impl Fn(&StoreState, &WriteGuard<'_>) -> NpkResult<R>,
+    ) -> NpkResult<R> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
         match verb(&core, &writing) {
@@ -171,42 +172,6 @@ impl ParallelIO {
             Elements::<u8>::with_len(rows.saturating_mul(array.row_bytes()))
         })?;
         finish(&core, &array, target)
-    }
-
-    /// An iterator over batches of `rows` rows, in constant memory. Each batch is of one commit; rows that
-    /// are appended while it runs are seen.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
-    pub fn stream_load<T: NpkElement>(&self, name: &str, rows: usize) -> NpkResult<StreamIterator<T>> {
-        let array = self.core()?.array(name)?;
-        check_dtype_of::<T>(&array)?;
-        Ok(StreamIterator::new(RowStream::new(self.clone(), &array, rows)?))
-    }
-
-    /// As [`ParallelIO::stream_load`], for arrays of any dtype in memory of the caller.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
-    pub fn stream_rows(&self, name: &str, rows: usize) -> NpkResult<RowStream> {
-        RowStream::new(self.clone(), &*self.core()?.array(name)?, rows)
-    }
-
-    /// A lazy view of the array: nothing is read until it is asked for.
-    ///
-    /// # Errors
-    /// `ArrayNotFound`, `Corrupted`, `Io`.
-    pub fn get_array_view(&self, name: &str) -> NpkResult<ArrayView> {
-        ArrayView::new(self.core()?, name)
-    }
-
-    /// Views of the arrays that `wanted` picks by their names, hidden ones among them: all as of one commit, the
-    /// oldest array first.
-    ///
-    /// # Errors
-    /// `Locked`, `Corrupted`, `Io`.
-    pub fn get_array_views(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<ArrayView>> {
-        ArrayView::of_one_commit(self.core()?, wanted)
     }
 
     /// Appends rows to an array. Costs the new rows alone, however long the array is.

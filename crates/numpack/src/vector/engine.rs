@@ -2,17 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::data::Vectors;
-use super::exact::{Exact, Query};
-use super::level::SimdLevel;
-use super::metric::Metric;
-use super::product::Product;
-use super::scan::Scan;
-use super::select::{Filter, Selection};
-use super::topk::{Hit, TopK};
-use crate::core::error::{NpkError, NpkResult};
-use crate::deleted::DeletedRows;
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::rows::deleted::DeletedRows;
+use crate::types::error::{NpkError, NpkResult};
+use crate::vector::candidates::product::Product;
+use crate::vector::kernels::cpu::SimdLevel;
+use crate::vector::kernels::exact::Exact;
+use crate::vector::kernels::measure::Query;
+use crate::vector::metric::Metric;
+use crate::vector::scan::Scan;
+use crate::vector::select::{Filter, Selection};
+use crate::vector::topk::{Hit, TopK};
+use crate::vector::vectors::Vectors;
 
 /// Rows scored by one task of [`VectorEngine::batch_compute`].
 const BATCH_ROWS: usize = 512;

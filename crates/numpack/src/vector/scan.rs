@@ -5,16 +5,17 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::data::{Table, Vectors};
-use super::estimate::Estimates;
-use super::exact::{Exact, Query};
-use super::level::SimdLevel;
-use super::metric::Metric;
-use super::select::{Selection, Tile};
-use super::topk::{Hit, TopK};
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
+use crate::vector::candidates::estimate::Estimates;
+use crate::vector::kernels::cpu::SimdLevel;
+use crate::vector::kernels::exact::Exact;
+use crate::vector::kernels::measure::Query;
+use crate::vector::metric::Metric;
+use crate::vector::select::{Selection, Tile};
+use crate::vector::topk::{Hit, TopK};
+use crate::vector::vectors::{Table, Vectors};
 
 /// Rows of a tile at most.
 const TILE_ROWS: usize = 1024;

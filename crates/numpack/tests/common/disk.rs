@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use numpack::storage::{
-    Access, FileName, Folder, Identity, LockKind, Mapping, OsFolder, StorageFile, Traits,
+use numpack::disk::{
+    Access, FileName, Folder, FsCapabilities, Identity, LockKind, Mapping, OsFolder, StorageFile,
 };
 
 /// A call that is about to be made. Files are numbered in the order in which they were first seen.
@@ -137,8 +137,8 @@ impl Folder for Disk {
         self.inner.identity()
     }
 
-    fn traits(&self) -> Traits {
-        self.inner.traits()
+    fn capabilities(&self) -> FsCapabilities {
+        self.inner.capabilities()
     }
 
     fn boot_id(&self) -> [u8; 16] {
