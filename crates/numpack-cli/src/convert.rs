@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use numpack::disk::Partial;
-use numpack::{ArrayMetadata, HIDDEN_PREFIX, Incoming, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
+use numpack::{ArrayMetadata, HIDDEN_PREFIX, Incoming, Mode, NpkError, NpkResult, OpenOptions, Store};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -98,7 +98,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn writable(path: &Path) -> NpkResult<ParallelIO> {
+fn writable(path: &Path) -> NpkResult<Store> {
     OpenOptions::new().mode(Mode::ReadWrite).open(path)
 }
 
@@ -149,7 +149,7 @@ fn array_exists(name: &str, store: &Path) -> Failure {
 }
 
 fn save(
-    store: &ParallelIO,
+    store: &Store,
     source: &mut Source<'_>,
     name: &str,
     args: &Import,
@@ -222,7 +222,7 @@ pub(crate) fn export(args: &Export, host: &Host<'_>, output: &mut Output) -> Res
 }
 
 /// The arrays to write: those that are named, or all but bookkeeping.
-fn chosen(store: &ParallelIO, args: &Export, format: Format) -> Result<Vec<ArrayMetadata>, Failure> {
+fn chosen(store: &Store, args: &Export, format: Format) -> Result<Vec<ArrayMetadata>, Failure> {
     let arrays: Vec<ArrayMetadata> = if args.arrays.is_empty() {
         store.metadata()?.into_iter().filter(|array| !array.is_hidden()).collect()
     } else {

@@ -1,6 +1,6 @@
 //! `head`: the first rows of an array.
 
-use numpack::{NpkResult, ParallelIO};
+use numpack::{NpkResult, Store};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -22,7 +22,7 @@ pub(crate) fn head(args: &Head, output: &mut Output) -> NpkResult<Outcome> {
     for_dtype!(dtype, head_of(&store, args, output))
 }
 
-fn head_of<T: Element>(store: &ParallelIO, args: &Head, output: &mut Output) -> NpkResult<Outcome> {
+fn head_of<T: Element>(store: &Store, args: &Head, output: &mut Output) -> NpkResult<Outcome> {
     let view = store.get_array_view(&args.array)?;
     let (rows, values) = match view.shape().first() {
         None => (None, view.to_array::<T>()?),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use numpack::package::{self, PackageInfo};
-use numpack::{ArrayMetadata, Mode, NpkResult, OpenOptions, ParallelIO};
+use numpack::{ArrayMetadata, Mode, NpkResult, OpenOptions, Store};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -14,7 +14,7 @@ use crate::output::{Output, bytes, clean, shape};
 ///
 /// # Errors
 /// Those of [`OpenOptions::open`].
-pub(crate) fn open(path: &Path) -> NpkResult<ParallelIO> {
+pub(crate) fn open(path: &Path) -> NpkResult<Store> {
     OpenOptions::new().mode(Mode::Read).open(path)
 }
 

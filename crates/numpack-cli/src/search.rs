@@ -4,7 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use numpack::vector::{Filter, Hits, Metric, SearchOptions, Vectors};
-use numpack::{ArrayMetadata, DataType, NpkError, ParallelIO};
+use numpack::{ArrayMetadata, DataType, NpkError, Store};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -54,12 +54,7 @@ pub(crate) fn search(args: &Search, output: &mut Output) -> Result<Outcome, Fail
     Ok(Outcome::Fine)
 }
 
-fn queries(
-    args: &Search,
-    store: &ParallelIO,
-    array: &ArrayMetadata,
-    metric: Metric,
-) -> Result<Queries, Failure> {
+fn queries(args: &Search, store: &Store, array: &ArrayMetadata, metric: Metric) -> Result<Queries, Failure> {
     if let Some(row) = args.row {
         if array.shape.len() != 2 {
             let text =

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use numpack::ndarray::ArrayD;
-use numpack::{ArrayMetadata, NpkError, NpkResult, ParallelIO};
+use numpack::{ArrayMetadata, NpkError, NpkResult, Store};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -58,7 +58,7 @@ pub(crate) fn stats(args: &Stats, output: &mut Output) -> NpkResult<Outcome> {
 
 /// Calls `see` with every element, in order.
 fn each_batch<T: Element>(
-    store: &ParallelIO,
+    store: &Store,
     array: &ArrayMetadata,
     work: &Work,
     passes: (u64, u64),
@@ -156,7 +156,7 @@ impl<T: Element> Sums<T> {
 }
 
 fn measure<T: Element>(
-    store: &ParallelIO,
+    store: &Store,
     metadata: ArrayMetadata,
     bins: usize,
     work: &Work,

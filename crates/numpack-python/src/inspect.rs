@@ -1,6 +1,6 @@
 //! What `NumPack` tells of a store without giving its rows: metadata, sizes, verification.
 
-use numpack::ParallelIO;
+use numpack::Store;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -18,7 +18,7 @@ impl NumPack {
             return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
         }
         let open = self.opened(py)?;
-        let mut found = open.read(py, ParallelIO::metadata)?;
+        let mut found = open.read(py, Store::metadata)?;
         found.retain(|array| !array.is_hidden());
         let arrays = PyDict::new(py);
         for array in &found {
@@ -41,7 +41,7 @@ impl NumPack {
 
     /// get_io_stats(): how many arrays there are and the bytes of their files: live, deleted, in all.
     fn get_io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let found = self.opened(py)?.read(py, ParallelIO::metadata)?;
+        let found = self.opened(py)?.read(py, Store::metadata)?;
         let live: u64 = found.iter().map(|array| array.size_bytes).sum();
         let all: u64 = found.iter().map(|array| array.file_bytes).sum();
         let stats = PyDict::new(py);
@@ -57,7 +57,7 @@ impl NumPack {
     /// Returns {"sound": bool, "arrays": arrays looked at, "checksummed": arrays whose every byte was checked,
     /// "findings": [{"damage": bool, "message": str}]}. Reads all data once.
     fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let report = self.opened(py)?.read(py, ParallelIO::verify)?;
+        let report = self.opened(py)?.read(py, Store::verify)?;
         let findings = PyList::empty(py);
         for finding in &report.findings {
             let entry = PyDict::new(py);

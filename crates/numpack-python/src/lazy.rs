@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use numpack::{ArrayView, ParallelIO, PrivateCopy};
+use numpack::{ArrayView, PrivateCopy, Store};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError, PyValueError};
 use pyo3::intern;
@@ -58,7 +58,7 @@ struct Private {
 }
 
 impl LazyArray {
-    pub(crate) fn new(py: Python<'_>, store: &ParallelIO, name: &str) -> PyResult<LazyArray> {
+    pub(crate) fn new(py: Python<'_>, store: &Store, name: &str) -> PyResult<LazyArray> {
         Self::over(py, store.get_array_view(name).map_err(raise)?)
     }
 

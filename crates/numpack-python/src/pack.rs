@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use numpack::{Durability, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
+use numpack::{Durability, Mode, NpkError, NpkResult, OpenOptions, Store};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -48,7 +48,7 @@ struct Choices {
 #[pyclass(module = "numpack", frozen, subclass, weakref, mapping)]
 pub(crate) struct NumPack {
     choices: Choices,
-    store: RwLock<Option<ParallelIO>>,
+    store: RwLock<Option<Store>>,
     /// Not opened yet: "w", "x" and drop_if_exists act on the first open alone.
     fresh: AtomicBool,
     closed: AtomicBool,
@@ -58,7 +58,7 @@ pub(crate) struct NumPack {
 
 /// A store ready for a call.
 pub(crate) struct Open {
-    pub(crate) store: ParallelIO,
+    pub(crate) store: Store,
     pub(crate) lock_timeout: Option<Duration>,
 }
 
@@ -67,7 +67,7 @@ impl Open {
     pub(crate) fn read<R: Send>(
         &self,
         py: Python<'_>,
-        call: impl FnOnce(&ParallelIO) -> NpkResult<R> + Send,
+        call: impl FnOnce(&Store) -> NpkResult<R> + Send,
     ) -> PyResult<R> {
         py.detach(|| call(&self.store)).map_err(raise)
     }
@@ -76,7 +76,7 @@ impl Open {
     pub(crate) fn write<R: Send>(
         &self,
         py: Python<'_>,
-        call: impl Fn(&ParallelIO) -> NpkResult<R> + Send + Sync,
+        call: impl Fn(&Store) -> NpkResult<R> + Send + Sync,
     ) -> PyResult<R> {
         until_unlocked(py, self.lock_timeout, || call(&self.store))
     }

@@ -2,7 +2,7 @@
 //!
 //! While a batch is under way each verb hands its arguments to it (`python/numpack/batch.py`).
 
-use numpack::{DataType, NpkError, NpkResult, ParallelIO, RawArray, RawDrop, RawRows};
+use numpack::{DataType, NpkError, NpkResult, RawArray, RawDrop, RawRows, Store};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -74,16 +74,16 @@ fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<PyBackedStr>> {
     )))
 }
 
-fn dtype_of(store: &ParallelIO, name: &str) -> PyResult<DataType> {
+fn dtype_of(store: &Store, name: &str) -> PyResult<DataType> {
     store.get_array_metadata(name).map(|metadata| metadata.dtype).map_err(raise)
 }
 
-fn shape_of(store: &ParallelIO, name: &str) -> PyResult<Vec<u64>> {
+fn shape_of(store: &Store, name: &str) -> PyResult<Vec<u64>> {
     store.get_shape(name).map_err(raise)
 }
 
 /// Rows of an array, for slices and masks; a scalar has none, which the verb then says.
-fn rows_of(store: &ParallelIO, name: &str) -> PyResult<u64> {
+fn rows_of(store: &Store, name: &str) -> PyResult<u64> {
     Ok(shape_of(store, name)?.first().copied().unwrap_or(0))
 }
 
@@ -286,7 +286,7 @@ impl NumPack {
         if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "update"), (&*array_name,)).map(drop);
         }
-        self.opened(py)?.write(py, |store| store.update(&array_name))
+        self.opened(py)?.write(py, |store| store.compact_array(&array_name))
     }
 
     /// getitem(array_name, indexes): rows as an ndarray of shape (n, *row shape), as of one commit.
@@ -306,7 +306,7 @@ impl NumPack {
         until_rows_stay(|| {
             let rows = Rows::new(indexes, || rows_of(&open.store, &array_name))?;
             let (numbers, of) = (rows.as_slice(), rows.of());
-            let read = |store: &ParallelIO| store.getitem_into(&array_name, numbers, of, allocate);
+            let read = |store: &Store| store.getitem_into(&array_name, numbers, of, allocate);
             let found = open.read(py, |store| unless_rows_changed(read(store)))?;
             Ok(found.map(|found| found.into_py(py)))
         })
@@ -357,7 +357,7 @@ impl NumPack {
         if let Some(batch) = self.batch(py)? {
             return batch.call_method1(intern!(py, "get_member_list"), (hidden,));
         }
-        let list = if hidden { ParallelIO::list_all_arrays } else { ParallelIO::list_arrays };
+        let list = if hidden { Store::list_all_arrays } else { Store::list_arrays };
         let names = self.opened(py)?.read(py, |store| Ok(list(store)))?;
         Ok(PyList::new(py, names)?.into_any())
     }
@@ -415,12 +415,12 @@ impl NumPack {
         if let Some(batch) = self.batch(py)? {
             return batch.call_method0(intern!(py, "reset")).map(drop);
         }
-        self.opened(py)?.write(py, ParallelIO::reset)
+        self.opened(py)?.write(py, Store::reset)
     }
 
     /// sync(): makes every commit so far survive a power cut. Raises OSError when the disk fails.
     fn sync(&self, py: Python<'_>) -> PyResult<()> {
-        self.opened(py)?.write(py, ParallelIO::sync_metadata)
+        self.opened(py)?.write(py, Store::sync_metadata)
     }
 
     /// batch_mode(memory_limit=None): a context in which arrays are kept in memory and `save` only marks them.

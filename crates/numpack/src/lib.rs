@@ -10,7 +10,7 @@
 //!
 //! # fn main() -> NpkResult<()> {
 //! # let dir = tempfile::tempdir().map_err(|e| NpkError::Io { path: "temp".into(), source: e })?;
-//! let store = ParallelIO::new(dir.path().join("data.npk"))?;
+//! let store = Store::new(dir.path().join("data.npk"))?;
 //! let rows = Array2::<f32>::ones((1000, 128)).into_dyn();
 //! store.save_arrays(&[("embeddings".to_string(), rows, DataType::Float32)])?;
 //! store.append_rows("embeddings", &Array2::<f32>::zeros((50, 128)).into_dyn())?;
@@ -45,8 +45,8 @@ pub mod core {
 
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    ArrayMetadata, ArrayView, ArrayWriter, FileRows, Finding, HIDDEN_PREFIX, Incoming, ParallelIO,
-    PrivateCopy, RawArray, RawDrop, RawRows, Report, RowStream, StreamIterator, WritableView, check_name,
+    ArrayMetadata, ArrayView, ArrayWriter, FileRows, Finding, HIDDEN_PREFIX, Incoming, PrivateCopy, RawArray,
+    RawDrop, RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
 };
 pub use crate::types::dtype::DataType;
 pub use crate::types::element::NpkElement;

@@ -9,11 +9,11 @@ use ndarray::ArrayD;
 use numpack::prelude::*;
 use numpack::{FileRows, RawArray};
 
-fn store(dir: &tempfile::TempDir) -> ParallelIO {
-    ParallelIO::new(dir.path().join("data.npk")).unwrap()
+fn store(dir: &tempfile::TempDir) -> Store {
+    Store::new(dir.path().join("data.npk")).unwrap()
 }
 
-fn save(store: &ParallelIO, names: &[&str], value: u8, rows: usize) {
+fn save(store: &Store, names: &[&str], value: u8, rows: usize) {
     let (bytes, shape) = (vec![value; rows], [rows as u64]);
     let raw = |name| RawArray { name, dtype: DataType::Uint8, shape: &shape, bytes: &bytes };
     store.save_raw(&names.iter().copied().map(raw).collect::<Vec<_>>()).unwrap();

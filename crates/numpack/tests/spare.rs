@@ -13,17 +13,17 @@ use tempfile::tempdir;
 /// Elements of an array that is large enough for its file to be used again.
 const LEN: u64 = 200_000;
 
-fn save(store: &ParallelIO, value: u64) {
+fn save(store: &Store, value: u64) {
     store.save_slice("a", &vec![value; LEN as usize], &[LEN]).unwrap();
 }
 
-fn holds(store: &ParallelIO, value: u64) {
+fn holds(store: &Store, value: u64) {
     assert!(store.load_vec::<u64>("a").unwrap().1.iter().all(|&found| found == value), "not all are {value}");
 }
 
 /// A store with a state of its own, as another process has it.
-fn apart(path: &Path) -> ParallelIO {
-    ParallelIO::open_folder(Arc::new(OsFolder::open(path).unwrap()), OpenOptions::new()).unwrap()
+fn apart(path: &Path) -> Store {
+    Store::open_folder(Arc::new(OsFolder::open(path).unwrap()), OpenOptions::new()).unwrap()
 }
 
 /// Writable shared mappings of data files below `path`.

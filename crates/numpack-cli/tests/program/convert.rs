@@ -23,8 +23,8 @@ fn large(dir: &Path) {
     fs::write(dir.join("large.npy"), bytes).unwrap();
 }
 
-fn store(dir: &Path) -> ParallelIO {
-    let store = ParallelIO::new(dir.join("data.npk")).unwrap();
+fn store(dir: &Path) -> Store {
+    let store = Store::new(dir.join("data.npk")).unwrap();
     store.save_slice("old", &[1.5_f32, 2.5], &[2]).unwrap();
     store.save_slice("other", &[1_i64], &[]).unwrap();
     store
@@ -117,7 +117,7 @@ fn deleted_rows_do_not_go_out() {
     store.drop_arrays("rows", Some(&odd)).unwrap();
     text(dir.path(), &["export", "data.npk", "rows.npy", "rows", "--chunk-size", "64K"]);
     text(dir.path(), &["import", "rows.npy", "back.npk"]);
-    let back = ParallelIO::new(dir.path().join("back.npk")).unwrap();
+    let back = Store::new(dir.path().join("back.npk")).unwrap();
     assert!(back.load_vec::<u32>("rows").unwrap() == store.load_vec::<u32>("rows").unwrap());
 }
 
@@ -156,7 +156,7 @@ fn arguments_name_what_is_wrong_with_them() {
         assert!(told.contains(word), "{arguments:?}: {told}");
         assert_eq!((names(dir.path()), state(dir.path())), before, "{arguments:?}");
     }
-    ParallelIO::new(dir.path().join("nothing.npk")).unwrap();
+    Store::new(dir.path().join("nothing.npk")).unwrap();
     assert!(refused(dir.path(), &["export", "nothing.npk", "x.npz"], 2).contains("no arrays"));
 }
 

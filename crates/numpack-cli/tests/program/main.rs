@@ -66,8 +66,8 @@ fn on_terminal(dir: &Path, columns: u16, arguments: &[&str]) -> String {
 }
 
 /// A store with deleted rows, NaN, infinity, a scalar and a name that would turn a terminal red.
-fn example(dir: &Path) -> ParallelIO {
-    let store = ParallelIO::new(dir.join("data.npk")).unwrap();
+fn example(dir: &Path) -> Store {
+    let store = Store::new(dir.join("data.npk")).unwrap();
     let numbers: Vec<f32> = (0..1000).map(|i| i as f32 / 2.0).collect();
     store.save_slice("numbers", &numbers, &[500, 2]).unwrap();
     store.drop_arrays("numbers", Some(&[0, 3])).unwrap();

@@ -66,7 +66,7 @@ fn names_are_names_and_never_paths() {
     write(&file, &parts);
     unpack(&file, Some(&target), UnpackOptions::new(), quiet).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
-    let store = crate::ParallelIO::new(target.clone()).unwrap();
+    let store = crate::Store::new(target.clone()).unwrap();
     assert!(names.iter().all(|name| store.load_array::<u8>(name).unwrap().len() == 3));
     for entry in fs::read_dir(&target).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -184,7 +184,7 @@ fn the_bytes_of_the_document() {
     let (file, target) = (dir.path().join("x.npkg"), dir.path().join("x.npk"));
     fs::write(&file, vector("package")).unwrap();
     unpack(&file, Some(&target), UnpackOptions::new(), quiet).unwrap();
-    let store = crate::ParallelIO::new(target).unwrap();
+    let store = crate::Store::new(target).unwrap();
     assert_eq!(store.load_vec::<i16>("a").unwrap(), (vec![2], vec![1, 3]));
     let packed = super::PackOptions::new().keep_deleted(true).overwrite(true);
     super::pack(store.path(), Some(&file), packed, quiet).unwrap();

@@ -14,7 +14,7 @@ use crate::disk::{FileName, Partial, StorageFile};
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
 use crate::store::NewArray;
-use crate::store::ParallelIO;
+use crate::store::Store;
 use crate::types::error::{NpkError, NpkResult};
 
 /// Blocks that each thread gets at once.
@@ -90,7 +90,7 @@ pub fn unpack(
 /// As for [`unpack`]; `ReadOnly`, `Poisoned`.
 pub fn unpack_into(
     source: impl AsRef<Path>,
-    store: &ParallelIO,
+    store: &Store,
     options: UnpackOptions,
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> NpkResult<()> {
@@ -188,7 +188,7 @@ impl<'a> Package<'a> {
 
     fn unpack_into(
         &self,
-        store: &ParallelIO,
+        store: &Store,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> NpkResult<()> {
         let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();

@@ -15,7 +15,7 @@ use crate::disk::Partial;
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
 use crate::rows::run::Run;
-use crate::store::ParallelIO;
+use crate::store::Store;
 use crate::store::{Snapshot, SnapshotArray};
 use crate::types::error::{NpkError, NpkResult};
 
@@ -61,7 +61,7 @@ pub fn pack(
     Ok(target)
 }
 
-fn open_source(source: &Path) -> NpkResult<ParallelIO> {
+fn open_source(source: &Path) -> NpkResult<Store> {
     let metadata = source.metadata().map_err(|e| NpkError::io(source, e))?;
     let none = || refused("source", source, "there is no NumPack store");
     if !metadata.is_dir() {

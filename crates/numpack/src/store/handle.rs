@@ -1,4 +1,4 @@
-//! `ParallelIO`: the handle that programs hold. It converts types, takes the lock and calls the verb.
+//! `Store`: the handle that programs hold. It converts types, takes the lock and calls the verb.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::types::error::{NpkError, NpkResult};
 /// Every mutating call is one commit: all or nothing, whenever the process dies. A handle works on in a
 /// forked child.
 #[derive(Clone, Debug)]
-pub struct ParallelIO {
+pub struct Store {
     shared: Arc<Shared>,
 }
 
@@ -35,13 +35,13 @@ struct Shared {
     core: ArcSwap<StoreState>,
 }
 
-impl ParallelIO {
+impl Store {
     /// Opens the store at `path`, making it when missing.
     ///
     /// # Errors
     /// Those of [`OpenOptions::open`].
-    pub fn new(path: PathBuf) -> NpkResult<Self> {
-        Self::open(&path, OpenOptions::new())
+    pub fn new(path: impl AsRef<Path>) -> NpkResult<Self> {
+        Self::open(path.as_ref(), OpenOptions::new())
     }
 
     pub(crate) fn open(path: &Path, options: OpenOptions) -> NpkResult<Self> {
@@ -61,7 +61,7 @@ impl ParallelIO {
     }
 
     fn with_core(core: Arc<StoreState>, path: PathBuf, options: OpenOptions) -> NpkResult<Self> {
-        let store = ParallelIO { shared: Arc::new(Shared { path, options, core: ArcSwap::new(core) }) };
+        let store = Store { shared: Arc::new(Shared { path, options, core: ArcSwap::new(core) }) };
         if options.mode == Mode::Truncate {
             store.reset()?;
         }
@@ -112,7 +112,7 @@ impl ParallelIO {
     /// Saves one array from a slice in C order.
     ///
     /// # Errors
-    /// `InvalidShape` when the slice does not fill the shape, and those of [`ParallelIO::save_arrays`].
+    /// `InvalidShape` when the slice does not fill the shape, and those of [`Store::save_arrays`].
     pub fn save_slice<T: NpkElement>(&self, name: &str, values: &[T], shape: &[u64]) -> NpkResult<()> {
         self.save_raw(&[RawArray { name, dtype: T::DTYPE, shape, bytes: bytes_of(values) }])
     }
@@ -120,7 +120,7 @@ impl ParallelIO {
     /// Saves arrays given as bytes, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::save_slice`].
+    /// As for [`Store::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.save(writing, arrays, Vec::new()))
     }
@@ -137,7 +137,7 @@ impl ParallelIO {
     /// The whole array as its shape and its elements in C order.
     ///
     /// # Errors
-    /// As for [`ParallelIO::load_array`].
+    /// As for [`Store::load_array`].
     pub fn load_vec<T: NpkElement>(&self, name: &str) -> NpkResult<(Vec<u64>, Vec<T>)> {
         let core = self.core()?;
         let (array, target) = core.read_range(name, |array| {
@@ -150,7 +150,7 @@ impl ParallelIO {
     /// Rows by index: negative ones count from the end; any order, any number of times.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`ParallelIO::load_array`].
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`Store::load_array`].
     pub fn getitem<T: NpkElement>(&self, name: &str, indexes: &[i64]) -> NpkResult<ArrayD<T>> {
         let core = self.core()?;
         let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
@@ -165,7 +165,7 @@ impl ParallelIO {
     /// Rows by index, as little-endian bytes in C order.
     ///
     /// # Errors
-    /// As for [`ParallelIO::getitem`], without regard to types.
+    /// As for [`Store::getitem`], without regard to types.
     pub fn read_rows(&self, name: &str, indexes: &[i64]) -> NpkResult<Vec<u8>> {
         let core = self.core()?;
         let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
@@ -185,7 +185,7 @@ impl ParallelIO {
     /// Appends rows to several arrays in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::append_rows`]; `InvalidArgument` for a name given twice.
+    /// As for [`Store::append_rows`]; `InvalidArgument` for a name given twice.
     pub fn append_many<T: NpkElement>(&self, rows: &[(&str, &ArrayD<T>)]) -> NpkResult<()> {
         let parts: Vec<_> =
             rows.iter().map(|(name, array)| (*name, shape_of(array), array.as_standard_layout())).collect();
@@ -199,7 +199,7 @@ impl ParallelIO {
     /// Appends whole rows given as a slice in C order; their number follows from the array's row shape.
     ///
     /// # Errors
-    /// As for [`ParallelIO::append_rows`].
+    /// As for [`Store::append_rows`].
     pub fn append_slice<T: NpkElement>(&self, name: &str, values: &[T]) -> NpkResult<()> {
         let shape = self.shape_for(name, values.len())?;
         self.append_raw(&[RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) }])
@@ -208,7 +208,7 @@ impl ParallelIO {
     /// Appends rows given as bytes to several arrays, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::append_many`].
+    /// As for [`Store::append_many`].
     pub fn append_raw(&self, rows: &[RawArray<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.append(writing, rows))
     }
@@ -216,7 +216,7 @@ impl ParallelIO {
     /// Replaces rows by index, in place; of an index given twice the last row wins.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, and those of [`ParallelIO::append_rows`].
+    /// `IndexOutOfBounds`, and those of [`Store::append_rows`].
     pub fn replace_rows<T: NpkElement>(
         &self,
         name: &str,
@@ -229,7 +229,7 @@ impl ParallelIO {
     /// Replaces rows of several arrays in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_rows`]; `InvalidArgument` for a name given twice.
+    /// As for [`Store::replace_rows`]; `InvalidArgument` for a name given twice.
     pub fn replace_many<T: NpkElement>(&self, replaces: &[(&str, &ArrayD<T>, &[i64])]) -> NpkResult<()> {
         let parts: Vec<_> = replaces
             .iter()
@@ -249,7 +249,7 @@ impl ParallelIO {
     /// Replaces rows given as a slice in C order, one row for every index.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_rows`].
+    /// As for [`Store::replace_rows`].
     pub fn replace_slice<T: NpkElement>(&self, name: &str, values: &[T], indexes: &[i64]) -> NpkResult<()> {
         let shape = self.shape_for(name, values.len())?;
         let rows = RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) };
@@ -259,7 +259,7 @@ impl ParallelIO {
     /// Replaces rows given as bytes in several arrays, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_many`]; `RowsChanged`.
+    /// As for [`Store::replace_many`]; `RowsChanged`.
     pub fn replace_raw(&self, replaces: &[RawRows<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.replace(writing, replaces))
     }
@@ -278,7 +278,7 @@ impl ParallelIO {
     /// Removes several arrays in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::drop_arrays`].
+    /// As for [`Store::drop_arrays`].
     pub fn drop_many(&self, names: &[&str]) -> NpkResult<()> {
         self.write(|core, writing| core.remove_arrays(writing, names))
     }
@@ -286,7 +286,7 @@ impl ParallelIO {
     /// Deletes rows of several arrays logically, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::drop_arrays`]; `InvalidArgument` for a name given twice.
+    /// As for [`Store::drop_arrays`]; `InvalidArgument` for a name given twice.
     pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
         let drops: Vec<_> =
             drops.iter().map(|&(name, indexes)| RawDrop { name, indexes, of: None }).collect();
@@ -296,7 +296,7 @@ impl ParallelIO {
     /// Deletes rows of several arrays logically, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::drop_rows_many`]; `RowsChanged`.
+    /// As for [`Store::drop_rows_many`]; `RowsChanged`.
     pub fn drop_rows_raw(&self, drops: &[RawDrop<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.drop_rows(writing, drops))
     }
@@ -307,14 +307,6 @@ impl ParallelIO {
     /// `ArrayNotFound`, `Locked`, `ReadOnly`, `Io`.
     pub fn compact_array(&self, name: &str) -> NpkResult<()> {
         self.write(|core, writing| core.compact(writing, name))
-    }
-
-    /// The same as [`ParallelIO::compact_array`].
-    ///
-    /// # Errors
-    /// As for [`ParallelIO::compact_array`].
-    pub fn update(&self, name: &str) -> NpkResult<()> {
-        self.compact_array(name)
     }
 
     /// Copies the live rows of an array to a new array.
@@ -344,11 +336,6 @@ impl ParallelIO {
         // Reading new commits failed: every call that returns a result says so.
         core.refresh().unwrap_or_default();
         core.with_catalog(|catalog| catalog.arrays().iter().map(|array| array.name.to_string()).collect())
-    }
-
-    /// The same as [`ParallelIO::list_arrays`].
-    pub fn get_member_list(&self) -> Vec<String> {
-        self.list_arrays()
     }
 
     /// Description of an array.

@@ -14,7 +14,7 @@ mod view;
 mod writable;
 
 pub use buffers::{RawArray, RawDrop, RawRows};
-pub use handle::ParallelIO;
+pub use handle::Store;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
 pub(crate) use reading::snapshot::{Snapshot, SnapshotArray};
 pub use recovery::verify::{Finding, Report};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 
 use crate::log::catalog::ArrayState;
-use crate::store::ParallelIO;
+use crate::store::Store;
 use crate::store::buffers::Elements;
 use crate::store::fill::Filled;
 use crate::store::reading::read::{Target, require_rows};
@@ -16,35 +16,35 @@ use crate::types::dtype::DataType;
 use crate::types::element::NpkElement;
 use crate::types::error::{NpkError, NpkResult};
 
-impl ParallelIO {
+impl Store {
     /// An iterator over batches of `rows` rows, in constant memory. Each batch is of one commit; rows that
     /// are appended while it runs are seen.
     ///
     /// # Errors
-    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
+    /// `InvalidArgument` when `rows` is 0, and those of [`Store::load_array`].
     pub fn stream_load<T: NpkElement>(&self, name: &str, rows: usize) -> NpkResult<StreamIterator<T>> {
         let array = self.core()?.array(name)?;
         check_dtype_of::<T>(&array)?;
         Ok(StreamIterator::new(RowStream::new(self.clone(), &array, rows)?))
     }
 
-    /// As [`ParallelIO::stream_load`], for arrays of any dtype in memory of the caller.
+    /// As [`Store::stream_load`], for arrays of any dtype in memory of the caller.
     ///
     /// # Errors
-    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
+    /// `InvalidArgument` when `rows` is 0, and those of [`Store::load_array`].
     pub fn stream_rows(&self, name: &str, rows: usize) -> NpkResult<RowStream> {
         RowStream::new(self.clone(), &*self.core()?.array(name)?, rows)
     }
 }
 
-/// Batches of an array's rows in memory of the caller; see [`ParallelIO::stream_rows`].
+/// Batches of an array's rows in memory of the caller; see [`Store::stream_rows`].
 ///
 /// Each batch is of one commit. Rows appended while the stream runs are seen, and rows deleted before its
 /// position move nothing out of sight. When the array is rewritten meanwhile (saved, compacted) the stream goes
 /// on at the row of the same number. After an error it ends.
 #[derive(Debug)]
 pub struct RowStream {
-    store: ParallelIO,
+    store: Store,
     name: String,
     id: u64,
     next: Position,
@@ -78,7 +78,7 @@ impl Position {
 }
 
 impl RowStream {
-    pub(crate) fn new(store: ParallelIO, array: &ArrayState, rows: usize) -> NpkResult<Self> {
+    pub(crate) fn new(store: Store, array: &ArrayState, rows: usize) -> NpkResult<Self> {
         if rows == 0 {
             return Err(NpkError::InvalidArgument {
                 argument: "rows",
@@ -95,7 +95,7 @@ impl RowStream {
     ///
     /// # Errors
     /// `ArrayNotFound` when the array is gone or another one has its name; those of
-    /// [`ParallelIO::load_into`].
+    /// [`Store::load_into`].
     pub fn next_into<B: AsMut<[MaybeUninit<u8>]>>(
         &mut self,
         mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
@@ -154,7 +154,7 @@ impl<T: Target> Target for Option<T> {
     }
 }
 
-/// Iterator over batches of an array's rows; see [`ParallelIO::stream_load`] and [`RowStream`].
+/// Iterator over batches of an array's rows; see [`Store::stream_load`] and [`RowStream`].
 #[derive(Debug)]
 pub struct StreamIterator<T> {
     rows: RowStream,

@@ -17,7 +17,7 @@ use crate::rows::plan::{Plan, live_runs, physical_rows};
 use crate::store::buffers::Elements;
 use crate::store::commit::state::StoreState;
 use crate::store::fill::Filled;
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::reading::read::{Source, Target, require_rows};
 use crate::store::recovery::open::own_core;
 use crate::store::typed::{check_dtype_of, finish, into_array};
@@ -25,7 +25,7 @@ use crate::types::dtype::DataType;
 use crate::types::element::NpkElement;
 use crate::types::error::{NpkError, NpkResult};
 
-impl ParallelIO {
+impl Store {
     /// A lazy view of the array: nothing is read until it is asked for.
     ///
     /// # Errors

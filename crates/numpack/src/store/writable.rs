@@ -11,7 +11,7 @@ use crate::disk::Mapping;
 use crate::log::catalog::ArrayState;
 use crate::log::op::Op;
 use crate::store::commit::state::{StoreState, WriteGuard};
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::reading::read::Source;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
@@ -19,12 +19,12 @@ use crate::types::error::{NpkError, NpkResult};
 /// The live bytes of one array, mapped for writing.
 #[derive(Debug)]
 pub struct WritableView {
-    store: ParallelIO,
+    store: Store,
     source: Source,
     mapping: Option<Arc<Mapping>>,
 }
 
-impl ParallelIO {
+impl Store {
     /// Maps the live file of an array for writing. Costs a commit; the sync of a checkpoint too when rows of
     /// the array were replaced since the last one.
     ///

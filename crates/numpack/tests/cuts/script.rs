@@ -57,7 +57,7 @@ fn bytes(call: usize, rows: usize) -> Vec<u8> {
 
 impl Step {
     /// Makes the call on a store.
-    pub(crate) fn act(&self, store: &ParallelIO, call: usize) -> NpkResult<()> {
+    pub(crate) fn act(&self, store: &Store, call: usize) -> NpkResult<()> {
         match self {
             Step::Save(arrays) => with_rows(arrays, call, |raw| store.save_raw(raw)),
             Step::Append(arrays) => with_rows(arrays, call, |raw| store.append_raw(raw)),

@@ -8,7 +8,7 @@
 
 use crate::log::catalog::ArrayState;
 use crate::store::commit::state::{RedoStart, StoreState};
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::reading::read::Scope;
 use crate::types::error::{NpkError, NpkResult};
 use crate::vector::{Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors};
@@ -26,7 +26,7 @@ struct Question<'a> {
     options: &'a SearchOptions<'a>,
 }
 
-impl ParallelIO {
+impl Store {
     /// The best `k` rows of a stored array of two dimensions for every query, by their scores under a metric.
     ///
     /// The rows are read from the file's map, without a copy of the array, by all threads; memory for `k`
@@ -40,7 +40,7 @@ impl ParallelIO {
     ///
     /// # fn main() -> NpkResult<()> {
     /// # let dir = tempfile::tempdir()?;
-    /// let store = ParallelIO::new(dir.path().join("data.npk"))?;
+    /// let store = Store::new(dir.path().join("data.npk"))?;
     /// store.save_slice("v", &[0.0_f32, 1.0, 3.0, 4.0, 5.0, 0.0], &[3, 2])?;
     /// store.drop_arrays("v", Some(&[0]))?;
     /// let query = [4.0_f32, 0.0];

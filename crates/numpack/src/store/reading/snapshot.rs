@@ -11,7 +11,7 @@ use crate::log::catalog::ArrayState;
 use crate::log::reader::{as_uninit, read_exact};
 use crate::rows::plan::live_runs;
 use crate::store::commit::state::StoreState;
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::types::error::{NpkError, NpkResult};
 
 /// Without the lock every file stays open, so that no writer uses it again: at most this many.
@@ -38,7 +38,7 @@ pub(crate) struct SnapshotArray {
     mapped: bool,
 }
 
-impl ParallelIO {
+impl Store {
     /// Calls `read` with the arrays of one commit, again when it returns `None` because a replace came in
     /// between; writers then wait until it has returned.
     ///

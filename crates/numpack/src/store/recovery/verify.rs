@@ -57,7 +57,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What [`crate::ParallelIO::verify`] found.
+/// What [`crate::Store::verify`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {

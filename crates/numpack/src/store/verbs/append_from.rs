@@ -11,7 +11,7 @@ use crate::log::op::Op;
 use crate::options::Durability;
 use crate::store::buffers::RawArray;
 use crate::store::commit::state::{StoreState, WriteGuard};
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::reading::read::require_rows;
 use crate::store::verbs::append::check_total;
 use crate::types::error::{NpkError, NpkResult};
@@ -31,7 +31,7 @@ pub struct FileRows<'a> {
     pub at: u64,
 }
 
-impl ParallelIO {
+impl Store {
     /// Appends rows that lie in another file, in one commit and in the memory of a block for each thread.
     ///
     /// # Errors

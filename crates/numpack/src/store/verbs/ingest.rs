@@ -11,7 +11,7 @@ use crate::disk::{Access, FileName, StorageFile, parts};
 use crate::log::op::{Op, Put};
 use crate::options::Durability;
 use crate::store::commit::state::{StoreState, WriteGuard};
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::verbs::save::{check_name, check_names_differ};
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
@@ -32,7 +32,7 @@ pub struct Incoming<'a> {
     pub dropped: &'a [&'a str],
 }
 
-/// Takes the bytes of an array in order; see [`ParallelIO::save_from`].
+/// Takes the bytes of an array in order; see [`Store::save_from`].
 #[derive(Debug)]
 pub struct ArrayWriter {
     file: Arc<dyn StorageFile>,
@@ -70,7 +70,7 @@ impl ArrayWriter {
     }
 }
 
-impl ParallelIO {
+impl Store {
     /// Saves an array whose bytes `fill` writes, in one commit and in the memory of one piece.
     ///
     /// Other writers wait until it is done, so `fill` must not write to this store; readers do not. When the
@@ -82,7 +82,7 @@ impl ParallelIO {
     ///
     /// # fn main() -> NpkResult<()> {
     /// # let dir = tempfile::tempdir()?;
-    /// let store = ParallelIO::new(dir.path().join("data.npk"))?;
+    /// let store = Store::new(dir.path().join("data.npk"))?;
     /// let array = Incoming {
     ///     name: "squares",
     ///     dtype: DataType::Uint64,

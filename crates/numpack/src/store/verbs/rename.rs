@@ -3,12 +3,12 @@
 use crate::log::op::Op;
 use crate::store::buffers::RawArray;
 use crate::store::commit::state::{StoreState, WriteGuard};
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::metadata::columns_of;
 use crate::store::verbs::save::{check_name, check_names_differ};
 use crate::types::error::{NpkError, NpkResult};
 
-impl ParallelIO {
+impl Store {
     /// Gives an array another name.
     ///
     /// # Errors
@@ -21,7 +21,7 @@ impl ParallelIO {
     /// them: all in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::save_raw`], [`ParallelIO::drop_many`] and [`ParallelIO::rename_many`].
+    /// As for [`Store::save_raw`], [`Store::drop_many`] and [`Store::rename_many`].
     pub fn exchange(
         &self,
         saved: &[RawArray<'_>],

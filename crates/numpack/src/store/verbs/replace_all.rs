@@ -10,7 +10,7 @@ use crate::log::op::{Op, Put};
 use crate::options::Durability;
 use crate::rows::run::Run;
 use crate::store::commit::state::{StoreState, WriteGuard};
-use crate::store::handle::ParallelIO;
+use crate::store::handle::Store;
 use crate::store::verbs::save::{check_name, check_names_differ};
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
@@ -32,7 +32,7 @@ pub(crate) struct NewArray {
 /// Fills the files of the arrays from this one on and returns their checksums.
 pub(crate) type Fill<'a> = dyn FnMut(usize, &[Arc<dyn StorageFile>]) -> NpkResult<Vec<u32>> + 'a;
 
-impl ParallelIO {
+impl Store {
     /// Puts these arrays in place of all there are, in one commit. `fill` writes their bytes, in constant
     /// memory if it likes.
     ///
