@@ -5,7 +5,7 @@ not at all; files of any size pass through about `chunk_size` bytes of memory. A
 when it is first used: without it, `DependencyError` names the extra to install. See docs/formats.md.
 """
 
-from numpack.io._deps import DependencyError
+from numpack.io._errors import DependencyError
 from numpack.io._sizes import (
     DEFAULT_BATCH_ROWS,
     DEFAULT_CHUNK_SIZE,

@@ -15,11 +15,11 @@ import numpy as np
 
 from numpack import LazyArray, NumPack
 from numpack.exceptions import ArrayNotFoundError
-from numpack.io._ahead import read_ahead
 from numpack.io._columns import HIDDEN, Columns, columns_name, default_columns
+from numpack.io._import import Names, SeveralArraysError, listed
+from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter
 from numpack.io._sizes import PathLike, estimate_chunk_rows
-from numpack.io._stream import Names, SeveralArraysError, listed
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from typing import IO, Iterable, Iterator, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
 
-from numpack.io._ahead import ended
-from numpack.io._raw import COPY, row_blocks, write_rows
+from numpack.io._bytes import COPY, row_blocks, write_rows
+from numpack.io._prefetch import ended
 
 
 class Room(NamedTuple):

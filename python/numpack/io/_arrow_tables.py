@@ -13,14 +13,14 @@ from typing import Any, Callable, Generator, Iterable, Iterator, List, NamedTupl
 import numpy as np
 import numpy.typing as npt
 
-from numpack.io._ahead import ended
 from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, Rows, split
-from numpack.io._given import name_list
-from numpack.io._parts import Room, joined_rows
+from numpack.io._export import Stored
+from numpack.io._import import Source
+from numpack.io._inputs import name_list
+from numpack.io._prefetch import ended
 from numpack.io._sizes import estimate_chunk_rows, ranges
-from numpack.io._stored import Stored
-from numpack.io._stream import Source
+from numpack.io._spill import Room, joined_rows
 
 _KEY = b"numpack"
 # Bytes of rows that are put together at once: they stay in the processor's caches until they are written.

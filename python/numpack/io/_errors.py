@@ -1,20 +1,36 @@
-"""Files that are cut off, damaged or of another format: whatever a library raises for them, the caller gets a
-ValueError that names the file.
+"""What is raised when a format's library is missing, and when a file is cut off, damaged or of another format.
 
-Errors of the system, which have a number (no such file, no space left), stay what they are.
+Whatever a library raises for such a file, the caller gets a ValueError that names the file. Errors of the system,
+which have a number (no such file, no space left), stay what they are.
 """
 
 from __future__ import annotations
 
+import importlib
 import os
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Iterator, Type
+from typing import Any, Iterator, Type
 
 import numpy as np
 
+from numpack.io._import import Source
 from numpack.io._sizes import PathLike
-from numpack.io._stream import Source
+
+
+class DependencyError(ImportError):
+    """A library that this format needs is not installed; the message names the extra that brings it."""
+
+
+def need(module: str, extra: str) -> Any:
+    """The module of this name. Raises DependencyError that names the extra of NumPack to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        library = module.partition(".")[0]
+        raise DependencyError(
+            f"{library} cannot be imported ({error}): pip install 'numpack[{extra}]'", name=module
+        ) from error
 
 
 @contextmanager

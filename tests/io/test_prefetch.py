@@ -9,7 +9,7 @@ import pytest
 from io_arrays import load, names
 
 from numpack.io import from_npy, to_npy
-from numpack.io._ahead import in_order, read_ahead
+from numpack.io._prefetch import in_order, read_ahead
 
 
 def running():

@@ -17,7 +17,7 @@ from typing import Any, Iterable, Iterator, List, Optional, TextIO, Tuple
 import numpy as np
 
 from numpack.io._columns import Columns
-from numpack.io._stream import Source
+from numpack.io._import import Source
 
 _MISSING = {"", "na", "n/a", "nan", "null", "none"}
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}

@@ -33,13 +33,13 @@ from typing import (
 import numpy as np
 
 from numpack import NumPack
-from numpack.io._ahead import read_ahead
+from numpack.io._bytes import COPY, FilePart
 from numpack.io._columns import HIDDEN, Columns, columns_name
 from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
-from numpack.io._parts import Room
+from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, FilePart
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows, ranges
+from numpack.io._spill import Room
 
 #: None for all arrays, one name, or several.
 Names = Union[None, str, Sequence[str]]

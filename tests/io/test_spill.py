@@ -9,8 +9,8 @@ from io_arrays import any_array, assert_same, load, sample
 from numpack import NumPack
 from numpack.io import from_feather, from_hdf5, from_parquet, from_zarr
 from numpack.io import parquet as numpack_parquet
-from numpack.io._parts import joined_rows
 from numpack.io._sizes import ranges
+from numpack.io._spill import joined_rows
 
 
 def cut(array, rows, columns):
@@ -43,7 +43,7 @@ def files_beside(npk, monkeypatch):
         made.append(folder)
         return own(parts, folder)
 
-    for module in ("_chunks", "_tables"):
+    for module in ("_chunks", "_arrow_tables"):
         monkeypatch.setattr(f"numpack.io.{module}.joined_rows", watched)
     return lambda: len(made) if set(made) == {npk.parent} else 0
 

@@ -21,7 +21,7 @@ from numpack.io import (
     to_table,
 )
 from numpack.io import parquet as parquet_module
-from numpack.io._tables import side_by_side
+from numpack.io._arrow_tables import side_by_side
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
