@@ -7,8 +7,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::array::{Input, numpy};
 use crate::errors::raise;
+use crate::input::{Input, numpy};
 use crate::search::{flat, k_of, metric_of, run};
 
 type Arrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);

@@ -1,12 +1,13 @@
-//! Arrays on their way into the store: dtype, shape and C-contiguous little-endian bytes.
+//! Arguments on their way into the store: names, and arrays as dtype, shape and C-contiguous little-endian bytes.
 
 use numpack::vector::Vectors;
 use numpack::{DataType, RawArray};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::pybacked::PyBackedStr;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 use crate::errors::raise;
 use crate::memory::{bytes_of, descr};
@@ -96,6 +97,58 @@ impl<'py> Input<'py> {
         let bytes = self.copied.as_deref().unwrap_or_else(|| bytes_of(&self.array));
         RawArray { name, dtype: self.dtype, shape: &self.shape, bytes }
     }
+}
+
+/// Names and arrays of a dict that a program gave.
+pub(crate) struct Inputs<'py>(pub(crate) Vec<(PyBackedStr, Input<'py>)>);
+
+impl<'py> Inputs<'py> {
+    /// `stored` tells the dtype for values that have none of their own.
+    pub(crate) fn new(
+        arrays: &Bound<'py, PyAny>,
+        stored: impl Fn(&PyBackedStr) -> PyResult<Option<DataType>>,
+    ) -> PyResult<Self> {
+        let dict = arrays.cast::<PyDict>().map_err(|_| {
+            let name = arrays.get_type().name().map_or("?".to_owned(), |name| name.to_string());
+            PyValueError::new_err(format!("arrays must be a dictionary of name: array, got {name}"))
+        })?;
+        // A list of its own: converting a value may run code that changes the dict.
+        let inputs = dict.items().into_iter().map(|item| {
+            let (name, value): (Bound<'py, PyAny>, Bound<'py, PyAny>) = item.extract()?;
+            let name = name_of(&name)?;
+            let typed = value.cast::<numpy::PyUntypedArray>().is_ok();
+            let stored = if typed { None } else { stored(&name)? };
+            Ok((name, Input::new(&value, stored)?))
+        });
+        inputs.collect::<PyResult<_>>().map(Inputs)
+    }
+
+    pub(crate) fn raw(&self) -> Vec<RawArray<'_>> {
+        self.0.iter().map(|(name, input)| input.raw(name)).collect()
+    }
+}
+
+/// The name of an array.
+pub(crate) fn name_of(name: &Bound<'_, PyAny>) -> PyResult<PyBackedStr> {
+    let text = name.cast::<PyString>().map_err(|_| {
+        let found = name.get_type().name().map_or("?".to_owned(), |name| name.to_string());
+        PyTypeError::new_err(format!("array names are str, got {found}"))
+    })?;
+    text.extract()
+}
+
+/// One name or several.
+pub(crate) fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<PyBackedStr>> {
+    if names.is_instance_of::<PyString>() {
+        return Ok(vec![name_of(names)?]);
+    }
+    if names.is_instance_of::<PyList>() || names.is_instance_of::<PyTuple>() {
+        return names.try_iter()?.map(|name| name_of(&name?)).collect();
+    }
+    Err(PyTypeError::new_err(format!(
+        "array_name must be str or a list of str, got {}",
+        names.get_type().name()?
+    )))
 }
 
 /// Whether a value brings a dtype of its own, as lists do not.

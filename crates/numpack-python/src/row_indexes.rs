@@ -1,12 +1,13 @@
 //! Row numbers as Python programs give them: int, list, tuple, range, slice, ndarray, boolean mask.
 
+use numpack::{NpkError, NpkResult};
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyIndexError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
 
-use crate::array::numpy;
+use crate::input::numpy;
 use crate::memory::i64s_of;
 
 /// Row numbers, ready for the engine.
@@ -183,4 +184,22 @@ fn from_mask<'py>(mask: &Bound<'py, PyUntypedArray>, rows: u64) -> PyResult<Numb
     }
     let found = numpy(py)?.call_method1(intern!(py, "flatnonzero"), (mask,))?;
     from_array(found.cast_into()?, || Ok(rows))
+}
+
+/// Slices and masks are about a number of rows. `attempt` works them out and makes its call, which is refused
+/// when the array has another number by then; it then returns `None` and is made again.
+pub(crate) fn until_rows_stay<R>(mut attempt: impl FnMut() -> PyResult<Option<R>>) -> PyResult<R> {
+    loop {
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+    }
+}
+
+/// `None` for a call that was refused because the array has another number of rows.
+pub(crate) fn unless_rows_changed<R>(result: NpkResult<R>) -> NpkResult<Option<R>> {
+    match result {
+        Err(NpkError::RowsChanged { .. }) => Ok(None),
+        other => other.map(Some),
+    }
 }

@@ -6,8 +6,8 @@ use numpy::{PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-use crate::array::dtype_of;
 use crate::errors::raise;
+use crate::input::dtype_of;
 use crate::memory::{Pool, PooledArray, bytes_of};
 
 /// Columns that are turned together: their elements fill a line of the processor's cache in every row.

@@ -6,7 +6,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyDict;
 
-use crate::pack::NumPack;
+use crate::store::NumPack;
 
 #[pymethods]
 impl NumPack {

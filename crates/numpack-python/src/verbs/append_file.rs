@@ -1,7 +1,6 @@
-//! What the conversions of `numpack.io` need of a store beside its verbs; no batch stands in front of it.
+//! `append` for the conversions of `numpack.io`: rows that lie in a file. No batch stands in front of it.
 #![expect(unsafe_code, reason = "a descriptor that a Python file owns")]
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -10,10 +9,8 @@ use numpack::FileRows;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::PyDict;
 
-use crate::lazy::LazyArray;
-use crate::pack::NumPack;
+use crate::store::NumPack;
 
 #[pymethods]
 impl NumPack {
@@ -36,22 +33,5 @@ impl NumPack {
         let file = File::from(unsafe { BorrowedFd::borrow_raw(file) }.try_clone_to_owned()?);
         let rows = FileRows { name: &array_name, rows, file: &file, path: &path, at };
         self.opened(py)?.write(py, |store| store.append_from(&rows))
-    }
-
-    /// The arrays of these names that are there, hidden ones among them, or all: a dict of lazy arrays, all of one
-    /// commit, the oldest array first.
-    #[pyo3(signature = (array_names=None))]
-    fn _views<'py>(
-        &self,
-        py: Python<'py>,
-        array_names: Option<HashSet<String>>,
-    ) -> PyResult<Bound<'py, PyDict>> {
-        let wanted = |name: &str| array_names.as_ref().is_none_or(|names| names.contains(name));
-        let found = PyDict::new(py);
-        for view in self.opened(py)?.read(py, |store| store.get_array_views(wanted))? {
-            let name = view.name().to_owned();
-            found.set_item(name, Bound::new(py, LazyArray::over(py, view)?)?)?;
-        }
-        Ok(found)
     }
 }

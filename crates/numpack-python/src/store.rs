@@ -1,11 +1,11 @@
-//! The class `NumPack`: an open store as Python sees it. One method a verb; the verbs are in `verbs.rs`.
+//! The class `NumPack`: an open store as Python sees it. One method a verb; the verbs are in `verbs/`.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use numpack::{Durability, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
+use numpack::{DataType, Durability, Mode, NpkError, NpkResult, OpenOptions, ParallelIO};
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -79,6 +79,21 @@ impl Open {
         call: impl Fn(&ParallelIO) -> NpkResult<R> + Send + Sync,
     ) -> PyResult<R> {
         until_unlocked(py, self.lock_timeout, || call(&self.store))
+    }
+
+    /// dtype of an array.
+    pub(crate) fn dtype_of(&self, name: &str) -> PyResult<DataType> {
+        self.store.get_array_metadata(name).map(|metadata| metadata.dtype).map_err(raise)
+    }
+
+    /// Shape of an array.
+    pub(crate) fn shape_of(&self, name: &str) -> PyResult<Vec<u64>> {
+        self.store.get_shape(name).map_err(raise)
+    }
+
+    /// Rows of an array, for slices and masks; a scalar has none, which the verb then says.
+    pub(crate) fn rows_of(&self, name: &str) -> PyResult<u64> {
+        Ok(self.shape_of(name)?.first().copied().unwrap_or(0))
     }
 }
 

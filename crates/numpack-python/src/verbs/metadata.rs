@@ -1,11 +1,12 @@
-//! What `NumPack` tells of a store without giving its rows: metadata, sizes, verification.
+//! What `NumPack` tells of its arrays without giving their rows: names, shapes, times, sizes.
 
-use numpack::ParallelIO;
+use numpack::{NpkError, ParallelIO};
 use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
-use crate::pack::NumPack;
+use crate::store::NumPack;
 
 #[pymethods]
 impl NumPack {
@@ -39,6 +40,47 @@ impl NumPack {
         Ok(metadata)
     }
 
+    /// get_shape(array_name): the shape as a tuple; deleted rows do not count.
+    fn get_shape<'py>(&self, py: Python<'py>, array_name: PyBackedStr) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(batch) = self.batch(py)? {
+            return batch.call_method1(intern!(py, "get_shape"), (&*array_name,));
+        }
+        let shape = self.opened(py)?.read(py, |store| store.get_shape(&array_name))?;
+        Ok(PyTuple::new(py, shape)?.into_any())
+    }
+
+    /// get_member_list(*, hidden=False): the names of the arrays, the oldest first.
+    ///
+    /// hidden: also of those whose names begin with ".numpack/", in which conversions keep what belongs to
+    /// other arrays, such as the names of their columns.
+    #[pyo3(signature = (*, hidden=false))]
+    pub(crate) fn get_member_list<'py>(&self, py: Python<'py>, hidden: bool) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(batch) = self.batch(py)? {
+            return batch.call_method1(intern!(py, "get_member_list"), (hidden,));
+        }
+        let list = if hidden { ParallelIO::list_all_arrays } else { ParallelIO::list_arrays };
+        let names = self.opened(py)?.read(py, |store| Ok(list(store)))?;
+        Ok(PyList::new(py, names)?.into_any())
+    }
+
+    /// has_array(array_name): whether an array has this name.
+    pub(crate) fn has_array(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<bool> {
+        if let Some(batch) = self.batch(py)? {
+            return batch.call_method1(intern!(py, "has_array"), (&*array_name,))?.extract();
+        }
+        let open = self.opened(py)?;
+        open.read(py, |store| match store.get_shape(&array_name) {
+            Ok(_) => Ok(true),
+            Err(NpkError::ArrayNotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        })
+    }
+
+    /// get_modify_time(array_name): time of the last change in microseconds since 1970; None if unknown.
+    fn get_modify_time(&self, py: Python<'_>, array_name: PyBackedStr) -> PyResult<Option<u64>> {
+        self.opened(py)?.read(py, |store| Ok(store.get_modify_time(&array_name)))
+    }
+
     /// get_io_stats(): how many arrays there are and the bytes of their files: live, deleted, in all.
     fn get_io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let found = self.opened(py)?.read(py, ParallelIO::metadata)?;
@@ -50,26 +92,5 @@ impl NumPack {
         stats.set_item("deleted_bytes", all - live)?;
         stats.set_item("file_bytes", all)?;
         Ok(stats)
-    }
-
-    /// verify(): checks log and data files against each other; changes nothing.
-    ///
-    /// Returns {"sound": bool, "arrays": arrays looked at, "checksummed": arrays whose every byte was checked,
-    /// "findings": [{"damage": bool, "message": str}]}. Reads all data once.
-    fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let report = self.opened(py)?.read(py, ParallelIO::verify)?;
-        let findings = PyList::empty(py);
-        for finding in &report.findings {
-            let entry = PyDict::new(py);
-            entry.set_item("damage", finding.is_damage())?;
-            entry.set_item("message", finding.to_string())?;
-            findings.append(entry)?;
-        }
-        let result = PyDict::new(py);
-        result.set_item("sound", report.is_sound())?;
-        result.set_item("arrays", report.arrays)?;
-        result.set_item("checksummed", report.checksummed)?;
-        result.set_item("findings", findings)?;
-        Ok(result)
     }
 }
