@@ -3,9 +3,9 @@
 use numpack::{NpkResult, ParallelIO};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::args::Head;
-use crate::inspect::open;
+use crate::open::open;
+use crate::outcome::Outcome;
 use crate::output::{Output, shape};
 use crate::values::{Element, for_dtype};
 

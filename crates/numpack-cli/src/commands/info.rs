@@ -1,51 +1,16 @@
-//! `ls` and `info`: what is in a store and where its bytes are.
+//! `info`: where the bytes of a store are, and what a package holds.
 
 use std::path::Path;
 
 use numpack::package::{self, PackageInfo};
-use numpack::{ArrayMetadata, Mode, NpkResult, OpenOptions, ParallelIO};
+use numpack::{ArrayMetadata, NpkResult};
 use serde_json::{Value, json};
 
-use crate::Outcome;
-use crate::args::{Info, Ls};
+use super::ls::describe;
+use crate::args::Info;
+use crate::open::open;
+use crate::outcome::Outcome;
 use crate::output::{Output, bytes, clean, shape};
-
-/// Opens a store for reading.
-///
-/// # Errors
-/// Those of [`OpenOptions::open`].
-pub(crate) fn open(path: &Path) -> NpkResult<ParallelIO> {
-    OpenOptions::new().mode(Mode::Read).open(path)
-}
-
-/// Prints the arrays.
-///
-/// # Errors
-/// Those of opening and printing.
-pub(crate) fn list(args: &Ls, output: &mut Output) -> NpkResult<Outcome> {
-    let mut arrays = open(&args.store)?.metadata()?;
-    arrays.retain(|array| args.all || !array.is_hidden());
-    if args.json {
-        let arrays: Vec<Value> = arrays.iter().map(describe).collect();
-        output.json(&json!({ "store": args.store.display().to_string(), "arrays": arrays }))?;
-    } else {
-        let row =
-            |a: &ArrayMetadata| [clean(&a.name), a.dtype.to_string(), shape(&a.shape), bytes(a.size_bytes)];
-        output.table(["NAME", "DTYPE", "SHAPE", "SIZE"], &arrays.iter().map(row).collect::<Vec<_>>())?;
-    }
-    Ok(Outcome::Fine)
-}
-
-fn describe(array: &ArrayMetadata) -> Value {
-    json!({
-        "name": array.name,
-        "dtype": array.dtype.name(),
-        "shape": array.shape,
-        "bytes": array.size_bytes,
-        "deleted_rows": array.deleted_rows,
-        "modified_us": array.last_modified,
-    })
-}
 
 /// Prints where the bytes are.
 ///

@@ -7,13 +7,14 @@ use numpack::vector::{Filter, Hits, Metric, SearchOptions, Vectors};
 use numpack::{ArrayMetadata, DataType, NpkError, ParallelIO};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::args::Search;
 use crate::failure::Failure;
-use crate::inspect::open;
 use crate::npy::Source;
+use crate::open::open;
+use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::progress::Work;
+use crate::slice::Slice;
 use crate::values::{Element, float};
 
 /// Queries in memory of their own.
@@ -113,30 +114,6 @@ fn from_file(path: &Path) -> Result<Queries, Failure> {
     Ok(Queries { bytes: source.into_bytes()?, dtype: header.dtype, shape })
 }
 
-/// A slice as Python writes it: `START:STOP` or `START:STOP:STEP`, each of which may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slice {
-    start: Option<i64>,
-    stop: Option<i64>,
-    step: Option<i64>,
-}
-
-impl FromStr for Slice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Slice, String> {
-        let part = |part: &str| match part.trim() {
-            "" => Ok(None),
-            number => number.parse().map(Some).map_err(|_| format!("{number:?} is not a whole number")),
-        };
-        match text.split(':').map(part).collect::<Result<Vec<_>, _>>()?[..] {
-            [start, stop] => Ok(Slice { start, stop, step: None }),
-            [start, stop, step] => Ok(Slice { start, stop, step }),
-            _ => Err("a slice is START:STOP or START:STOP:STEP".into()),
-        }
-    }
-}
-
 /// The hits of all queries, `k` of each.
 struct Groups {
     hits: Hits,
@@ -171,25 +148,5 @@ impl Groups {
             output.table(["RANK", "ROW", "SCORE"], &self.of(query).map(row).collect::<Vec<_>>())?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_are_those_of_python() {
-        for (text, start, stop, step) in [
-            ("1:2", Some(1), Some(2), None),
-            (":", None, None, None),
-            ("-10:", Some(-10), None, None),
-            ("::-2", None, None, Some(-2)),
-        ] {
-            assert_eq!(text.parse(), Ok(Slice { start, stop, step }), "{text}");
-        }
-        for wrong in ["", "1", "1:2:3:4", "a:b", "1.5:2"] {
-            assert!(wrong.parse::<Slice>().is_err(), "{wrong}");
-        }
     }
 }

@@ -1,11 +1,11 @@
-//! `pack` and `unpack`.
+//! `pack`: a store in one file.
 
 use numpack::NpkResult;
-use numpack::package::{self, PackOptions, Progress, UnpackOptions};
+use numpack::package::{self, PackOptions, Progress};
 use serde_json::json;
 
-use crate::Outcome;
-use crate::args::{Pack, Unpack};
+use crate::args::Pack;
+use crate::outcome::Outcome;
 use crate::output::{Output, arrays, bytes, clean};
 use crate::progress::Work;
 
@@ -36,30 +36,6 @@ pub(crate) fn pack(args: &Pack, output: &mut Output) -> NpkResult<Outcome> {
         let (from, to) = (bytes(info.original_bytes()), bytes(info.file_bytes));
         let path = clean(&path.display().to_string());
         output.line(&format!("{path}: {}, {from} in {to}", arrays(info.arrays.len())))?;
-    }
-    Ok(Outcome::Fine)
-}
-
-/// Unpacks a package.
-///
-/// # Errors
-/// Those of [`package::unpack`] and of printing.
-pub(crate) fn unpack(args: &Unpack, output: &mut Output) -> NpkResult<Outcome> {
-    let options = UnpackOptions::new().overwrite(args.overwrite).verify(!args.no_verify);
-    let work = Work::new("unpacking", !args.json)?;
-    let step = |now: Progress| work.at(now.done, now.total);
-    let path = package::unpack(&args.package, args.store.as_deref(), options, step)?;
-    drop(work);
-    let info = package::info(&args.package)?;
-    if args.json {
-        output.json(&json!({
-            "store": path.display().to_string(),
-            "arrays": info.arrays.len(),
-            "bytes": info.original_bytes(),
-        }))?;
-    } else {
-        let path = clean(&path.display().to_string());
-        output.line(&format!("{path}: {}, {}", arrays(info.arrays.len()), bytes(info.original_bytes())))?;
     }
     Ok(Outcome::Fine)
 }

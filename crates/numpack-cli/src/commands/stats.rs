@@ -8,9 +8,9 @@ use numpack::ndarray::ArrayD;
 use numpack::{ArrayMetadata, NpkError, NpkResult, ParallelIO};
 use serde_json::{Value, json};
 
-use crate::Outcome;
 use crate::args::Stats;
-use crate::inspect::open;
+use crate::open::open;
+use crate::outcome::Outcome;
 use crate::output::{Output, clean, shape};
 use crate::progress::Work;
 use crate::values::{Element, float, for_dtype};
