@@ -1,4 +1,4 @@
-"""The examples of docs/formats.md run as they stand, and its table names every function."""
+"""The examples of docs/conversions.md run as they stand, and its table names every function."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 import numpack.io
 
-TEXT = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "conversions.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
@@ -17,7 +17,7 @@ def test_examples_run(tmp_path, monkeypatch, code):
         if f"import {library}" in code or f"_{library}" in code or (library == "pyarrow" and "arrow" in code):
             pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "docs/formats.md", "exec"), {})
+    exec(compile(code, "docs/conversions.md", "exec"), {})
 
 
 def test_every_conversion_is_named():
