@@ -2,7 +2,7 @@
 //!
 //! Append, replace and delete rows in microseconds; read by memory map; never lose or tear data. Every
 //! mutating call is one commit of a log: all or nothing when the process dies at any instruction, visible to
-//! every other thread and process at its next call. `docs/design.md` says how, `docs/format.md` has the bytes.
+//! every other thread and process at its next call. `docs/design.md` says how, `docs/on-disk-format.md` has the bytes.
 //!
 //! ```
 //! use numpack::prelude::*;

@@ -2,8 +2,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod convert;
-mod handed_over;
+mod import_export;
+mod interpreter;
 mod npy;
 mod search;
 mod stores;

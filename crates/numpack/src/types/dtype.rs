@@ -1,6 +1,6 @@
 //! The fourteen element types an array can have.
 //!
-//! The codes are part of the on-disk format (`docs/format.md`) and never change.
+//! The codes are part of the on-disk format (`docs/on-disk-format.md`) and never change.
 
 use std::fmt;
 
