@@ -201,24 +201,7 @@ pub(crate) fn numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
 /// # Errors
 /// `TypeError` that names the dtype and the way out.
 pub(crate) fn dtype_of(descr: &Bound<'_, PyArrayDescr>) -> PyResult<DataType> {
-    let dtype = match (descr.kind(), descr.itemsize()) {
-        (b'b', 1) => DataType::Bool,
-        (b'u', 1) => DataType::Uint8,
-        (b'u', 2) => DataType::Uint16,
-        (b'u', 4) => DataType::Uint32,
-        (b'u', 8) => DataType::Uint64,
-        (b'i', 1) => DataType::Int8,
-        (b'i', 2) => DataType::Int16,
-        (b'i', 4) => DataType::Int32,
-        (b'i', 8) => DataType::Int64,
-        (b'f', 2) => DataType::Float16,
-        (b'f', 4) => DataType::Float32,
-        (b'f', 8) => DataType::Float64,
-        (b'c', 8) => DataType::Complex64,
-        (b'c', 16) => DataType::Complex128,
-        (kind, _) => return Err(unsupported(descr, kind)),
-    };
-    Ok(dtype)
+    DataType::of_kind(descr.kind().into(), descr.itemsize()).ok_or_else(|| unsupported(descr, descr.kind()))
 }
 
 fn unsupported(descr: &Bound<'_, PyArrayDescr>, kind: u8) -> PyErr {

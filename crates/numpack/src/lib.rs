@@ -73,7 +73,7 @@ mod store;
 mod types;
 pub mod vector;
 
-pub use ndarray;
+pub use {half, ndarray, num_complex};
 
 /// The path by which programs written for the seed name errors.
 pub mod core {

@@ -1,13 +1,13 @@
 //! `head`: the first rows of an array.
 
-use numpack::{NpkResult, Store};
+use numpack::{NpkResult, Store, with_element};
 use serde_json::{Value, json};
 
 use crate::args::Head;
 use crate::open::open;
 use crate::outcome::Outcome;
-use crate::output::{Output, shape};
-use crate::values::{Element, for_dtype};
+
+use crate::values::Element;
 
 /// Elements of a row that are printed; of longer rows the first and the last ones are.
 const ROW: usize = 1000;
@@ -19,7 +19,7 @@ const ROW: usize = 1000;
 pub(crate) fn head(args: &Head, output: &mut Output) -> NpkResult<Outcome> {
     let store = open(&args.store)?;
     let dtype = store.get_array_metadata(&args.array)?.dtype;
-    for_dtype!(dtype, head_of(&store, args, output))
+    with_element!(dtype, T => head_of::<T>(&store, args, output))
 }
 
 fn head_of<T: Element>(store: &Store, args: &Head, output: &mut Output) -> NpkResult<Outcome> {

@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use numpack::ndarray::ArrayD;
-use numpack::{ArrayMetadata, NpkError, NpkResult, Store};
+use numpack::{ArrayMetadata, NpkError, NpkResult, Store, with_element};
 use serde_json::{Value, json};
 
 use crate::args::Stats;
@@ -13,7 +13,7 @@ use crate::open::open;
 use crate::outcome::Outcome;
 use crate::output::{Output, clean, shape};
 use crate::progress::Work;
-use crate::values::{Element, float, for_dtype};
+use crate::values::{Element, float};
 
 /// Bytes read at a time.
 const BATCH: u64 = 4 << 20;
@@ -42,7 +42,7 @@ pub(crate) fn stats(args: &Stats, output: &mut Output) -> NpkResult<Outcome> {
     let mut measured = Vec::new();
     for metadata in arrays {
         let work = Work::new(&clean(&metadata.name), !args.json)?;
-        let one = for_dtype!(metadata.dtype, measure(&store, metadata, usize::from(args.bins), &work))?;
+        let one = with_element!(metadata.dtype, T => measure::<T>(&store, metadata, usize::from(args.bins), &work))?;
         drop(work);
         if args.json {
             measured.push(one.json());
@@ -148,7 +148,7 @@ impl<T: Element> Sums<T> {
             (0, _) => None,
             (_, true) => Some((re.text(), float(re, re.text()))),
             (_, false) => {
-                let mean = num_complex::Complex64::new(re, im);
+                let mean = numpack::num_complex::Complex64::new(re, im);
                 Some((mean.text(), mean.json()))
             }
         }
