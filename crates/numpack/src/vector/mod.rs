@@ -11,6 +11,10 @@
 //! * Cosine with a vector of length 0 is 0. Sums that leave `float64` are infinite or NaN as its arithmetic
 //!   says; integers beyond 2^53 are rounded to `float64` first.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", feature = "avx512"))]
+mod amx;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux", feature = "avx512"))]
+mod amx_trap;
 mod bits;
 mod bytes;
 mod certify;
@@ -27,16 +31,14 @@ mod matrix;
 mod metric;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 mod popcount;
-#[cfg(all(target_arch = "x86_64", feature = "numkong"))]
-mod product;
-#[cfg(not(all(target_arch = "x86_64", feature = "numkong")))]
-#[path = "no_product.rs"]
 mod product;
 mod rounded;
 mod scan;
 mod select;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 mod sixteen;
+#[cfg(test)]
+mod tiles;
 mod topk;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 mod vnni;
