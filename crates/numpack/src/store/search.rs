@@ -11,7 +11,9 @@ use super::handle::ParallelIO;
 use super::read::Scope;
 use crate::catalog::ArrayState;
 use crate::core::error::{NpkError, NpkResult};
-use crate::vector::{Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors};
+use crate::vector::{
+    Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors, in_default_mode,
+};
 
 /// Searches without a lock before writers have to wait for one.
 const TRIES: u32 = 6;
@@ -66,17 +68,21 @@ impl ParallelIO {
         options: &SearchOptions<'_>,
     ) -> NpkResult<Hits> {
         let question = Question { queries, k, metric, options };
+        in_default_mode(|| self.answer(name, &question))
+    }
+
+    fn answer(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
         let core = self.core()?;
         for attempt in 0..TRIES {
             let spare = if attempt == 0 { 0 } else { SPARE << (2 * attempt) };
-            if let Some(hits) = core.try_search(name, &question, spare)? {
+            if let Some(hits) = core.try_search(name, question, spare)? {
                 return Ok(hits);
             }
         }
         if core.writable {
-            return self.write(|core, _| core.search_until_settled(name, &question));
+            return self.write(|core, _| core.search_until_settled(name, question));
         }
-        core.search_until_settled(name, &question)
+        core.search_until_settled(name, question)
     }
 }
 

@@ -26,6 +26,7 @@ mod estimate;
 mod exact;
 #[cfg(all(target_arch = "x86_64", feature = "avx512"))]
 mod float16;
+mod float_mode;
 mod level;
 mod matrix;
 mod metric;
@@ -46,6 +47,7 @@ mod vnni;
 pub(crate) use data::Table;
 pub use data::Vectors;
 pub use engine::{Capabilities, Hits, SearchOptions, VectorEngine};
+pub(crate) use float_mode::in_default_mode;
 pub use level::SimdLevel;
 pub use metric::Metric;
 pub(crate) use scan::Scan;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::data::{Table, Vectors};
 use super::estimate::Estimates;
 use super::exact::{Exact, Query};
+use super::float_mode::in_default_mode;
 use super::level::SimdLevel;
 use super::metric::Metric;
 use super::select::{Selection, Tile};
@@ -68,7 +69,7 @@ impl Scan {
         let next = AtomicU64::new(0);
         let work = Work { scan: self, table, selection, k, next: &next, cancel };
         let found =
-            parallel::map(vec![(); self.threads_for(table, selection)], |()| work.run());
+            parallel::map(vec![(); self.threads_for(table, selection)], |()| in_default_mode(|| work.run()));
         let mut merged: Vec<TopK> = vec![TopK::new(k); self.queries.len()];
         for heaps in found {
             for (all, heap) in merged.iter_mut().zip(heaps?) {
