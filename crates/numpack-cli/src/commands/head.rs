@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::args::Head;
 use crate::open::open;
 use crate::outcome::Outcome;
+use crate::output::{Output, shape};
 
 use crate::values::Element;
 

@@ -4,12 +4,44 @@
 
 use std::fmt;
 
-use half::f16;
-use num_complex::{Complex32, Complex64};
+/// The table: variant, code on disk, NumPy's kind and name, Rust type. Calls a macro with all of it.
+macro_rules! dtype_table {
+    ($with:ident) => {
+        $with! {
+            /// `bool`, 1 byte, 0 or 1.
+            Bool = 0, 'b', "bool", bool;
+            /// `u8`, 1 byte.
+            Uint8 = 1, 'u', "uint8", u8;
+            /// `u16`, 2 bytes.
+            Uint16 = 2, 'u', "uint16", u16;
+            /// `u32`, 4 bytes.
+            Uint32 = 3, 'u', "uint32", u32;
+            /// `u64`, 8 bytes.
+            Uint64 = 4, 'u', "uint64", u64;
+            /// `i8`, 1 byte.
+            Int8 = 5, 'i', "int8", i8;
+            /// `i16`, 2 bytes.
+            Int16 = 6, 'i', "int16", i16;
+            /// `i32`, 4 bytes.
+            Int32 = 7, 'i', "int32", i32;
+            /// `i64`, 8 bytes.
+            Int64 = 8, 'i', "int64", i64;
+            /// `half::f16`, 2 bytes.
+            Float16 = 9, 'f', "float16", half::f16;
+            /// `f32`, 4 bytes.
+            Float32 = 10, 'f', "float32", f32;
+            /// `f64`, 8 bytes.
+            Float64 = 11, 'f', "float64", f64;
+            /// `num_complex::Complex32`, 8 bytes: real part first.
+            Complex64 = 12, 'c', "complex64", num_complex::Complex32;
+            /// `num_complex::Complex64`, 16 bytes: real part first.
+            Complex128 = 13, 'c', "complex128", num_complex::Complex64;
+        }
+    };
+}
+pub(crate) use dtype_table;
 
-use crate::types::element::{NpkElement, Sealed};
-
-/// Writes down everything that a line of the table says: variant, code on disk, NumPy's kind and name, Rust type.
+/// Writes down what follows from the table.
 macro_rules! dtypes {
     ($($(#[$doc:meta])* $variant:ident = $code:literal, $kind:literal, $name:literal, $rust:ty;)*) => {
         /// Element type of an array. Elements are stored little-endian.
@@ -44,46 +76,10 @@ macro_rules! dtypes {
                 }
             }
         }
-
-        $(
-            impl Sealed for $rust {}
-            impl NpkElement for $rust {
-                const DTYPE: DataType = DataType::$variant;
-            }
-        )*
     };
 }
 
-dtypes! {
-    /// `bool`, 1 byte, 0 or 1.
-    Bool = 0, 'b', "bool", bool;
-    /// `u8`, 1 byte.
-    Uint8 = 1, 'u', "uint8", u8;
-    /// `u16`, 2 bytes.
-    Uint16 = 2, 'u', "uint16", u16;
-    /// `u32`, 4 bytes.
-    Uint32 = 3, 'u', "uint32", u32;
-    /// `u64`, 8 bytes.
-    Uint64 = 4, 'u', "uint64", u64;
-    /// `i8`, 1 byte.
-    Int8 = 5, 'i', "int8", i8;
-    /// `i16`, 2 bytes.
-    Int16 = 6, 'i', "int16", i16;
-    /// `i32`, 4 bytes.
-    Int32 = 7, 'i', "int32", i32;
-    /// `i64`, 8 bytes.
-    Int64 = 8, 'i', "int64", i64;
-    /// `half::f16`, 2 bytes.
-    Float16 = 9, 'f', "float16", f16;
-    /// `f32`, 4 bytes.
-    Float32 = 10, 'f', "float32", f32;
-    /// `f64`, 8 bytes.
-    Float64 = 11, 'f', "float64", f64;
-    /// `num_complex::Complex32`, 8 bytes: real part first.
-    Complex64 = 12, 'c', "complex64", Complex32;
-    /// `num_complex::Complex64`, 16 bytes: real part first.
-    Complex128 = 13, 'c', "complex128", Complex64;
-}
+dtype_table!(dtypes);
 
 impl DataType {
     /// The dtype of NumPy's kind with elements of `size` bytes, if there is one.
@@ -152,6 +148,7 @@ macro_rules! with_element {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NpkElement;
 
     #[test]
     fn codes_are_the_positions_in_all() {

@@ -4,7 +4,7 @@
 
 use bytemuck::{CheckedBitPattern, NoUninit};
 
-use crate::types::dtype::DataType;
+use crate::types::dtype::{DataType, dtype_table};
 
 #[cfg(target_endian = "big")]
 compile_error!(
@@ -19,6 +19,17 @@ pub trait NpkElement: Sealed + NoUninit + CheckedBitPattern + Send + Sync + 'sta
     /// The dtype that holds this type.
     const DTYPE: DataType;
 }
+
+macro_rules! elements {
+    ($($(#[$doc:meta])* $variant:ident = $code:literal, $kind:literal, $name:literal, $rust:ty;)*) => {$(
+        impl Sealed for $rust {}
+        impl NpkElement for $rust {
+            const DTYPE: DataType = DataType::$variant;
+        }
+    )*};
+}
+
+dtype_table!(elements);
 
 /// The little-endian bytes of `values`, without a copy.
 pub(crate) fn bytes_of<T: NpkElement>(values: &[T]) -> &[u8] {
