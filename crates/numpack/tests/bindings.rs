@@ -63,7 +63,7 @@ fn callers_memory_gets_what_the_typed_calls_return() {
     store.drop_arrays("a", Some(&[3, 4])).unwrap();
     let whole = store.load_vec::<f32>("a").unwrap().1;
     assert_eq!(store.load_into("a", Buffer::new).unwrap().floats(), whole);
-    assert_eq!(store.getitem_into("a", &[-1, 0, 3], None, Buffer::new).unwrap().floats(), {
+    assert_eq!(store.getitem_into("a", &[-1, 0, 3], Buffer::new).unwrap().floats(), {
         store.getitem::<f32>("a", &[-1, 0, 3]).unwrap().into_iter().collect::<Vec<_>>()
     });
     let mut stream = store.stream_rows("a", 3).unwrap();
@@ -72,6 +72,22 @@ fn callers_memory_gets_what_the_typed_calls_return() {
     let view = store.get_array_view("a").unwrap();
     assert_eq!(view.rows_into(2..100, Buffer::new).unwrap().floats(), whole[8..]);
     assert_eq!(view.gather_into(&[7], Buffer::new).unwrap().floats(), whole[28..]);
+}
+
+#[test]
+fn rows_without_bytes_may_be_very_many() {
+    let dir = temp_dir();
+    let store = Store::new(dir.path().join("s")).unwrap();
+    let rows = 1_u64 << 40;
+    store.save_slice::<f32>("a", &[], &[rows, 0]).unwrap();
+    let shape = |selection| store.getitem::<f32>("a", selection).unwrap().shape()[0] as u64;
+    assert_eq!(shape(Selection::All), rows);
+    assert_eq!(shape(Selection::Slice { start: Some(-1), stop: None, step: Some(-2) }), rows / 2);
+    let all = RawArray { name: "a", dtype: DataType::Float32, shape: &[rows, 0], bytes: &[] };
+    store.replace_raw(&[numpack::RawRows { rows: all, selection: Selection::All }]).unwrap();
+    store.drop_rows("a", 3..9).unwrap();
+    assert_eq!(shape(Selection::from(1..)), rows - 7);
+    assert_eq!(shape(Selection::List(&[-1, 0])), 2);
 }
 
 #[test]
@@ -190,9 +206,9 @@ fn rows_of_several_arrays_go_in_one_commit() {
     let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 4), &[4]).unwrap();
     store.save_slice("b", &values(0, 4), &[4]).unwrap();
-    assert!(store.drop_rows_many(&[("a", &[0]), ("b", &[4])]).is_err());
+    assert!(store.drop_rows_many(&[("a", Selection::from(..1)), ("b", Selection::List(&[4]))]).is_err());
     assert_eq!(store.get_shape("a").unwrap(), [4], "refused calls change nothing");
-    store.drop_rows_many(&[("a", &[0]), ("b", &[1, -1])]).unwrap();
+    store.drop_rows_many(&[("a", Selection::from(..1)), ("b", Selection::List(&[1, -1]))]).unwrap();
     assert_eq!((store.get_shape("a").unwrap(), store.get_shape("b").unwrap()), (vec![3], vec![2]));
 }
 

@@ -420,6 +420,7 @@ fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[
                 check(&shape, &values);
                 let last = store.getitem::<u64>("x", &[0, -1]).unwrap();
                 assert_eq!(last[[0, 0]], last[[1, 7]], "{last}");
+                check_selections(store, &check);
                 for batch in store.stream_load::<u64>("x", 1000).unwrap() {
                     let batch = batch.unwrap();
                     assert!(batch.iter().all(|value| *value == batch[[0, 0]]), "{batch}");
@@ -429,6 +430,25 @@ fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[
     }
     stop.store(true, Ordering::Relaxed);
     writing.join().unwrap();
+}
+
+/// Every way to name rows, of one commit: slices name rows that there are, masks fit or are refused.
+fn check_selections(store: &Store, check: impl Fn(&[u64], &[u64])) {
+    let rows = |selection| store.getitem::<u64>("x", selection).map(|rows| (rows.shape()[0] as u64, rows));
+    let (count, all) = rows(Selection::All).unwrap();
+    check(&[count, 8], all.as_slice().unwrap());
+    let back = Selection::Slice { start: None, stop: None, step: Some(-3) };
+    for (selection, most) in [(Selection::from(-5..), 5), (Selection::from(..7), 7), (back, u64::MAX)] {
+        let (count, rows) = rows(selection).unwrap();
+        assert!((1..=most).contains(&count), "{count} rows of {selection:?}");
+        assert!(rows.iter().all(|value| *value == rows[[0, 0]]), "{selection:?}: {rows}");
+    }
+    let mask: Vec<bool> = (0..store.get_shape("x").unwrap()[0]).map(|row| row % 3 != 1).collect();
+    match rows(Selection::Mask(&mask)) {
+        Ok((_, rows)) => assert!(rows.iter().all(|value| *value == rows[[0, 0]]), "{rows}"),
+        Err(NpkError::MaskMismatch { rows, flags }) => assert_ne!(rows, flags),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]
@@ -463,4 +483,42 @@ fn appended_rows_and_values_are_of_one_commit() {
         assert!(values.iter().all(|value| *value == values[0]), "{shape:?}: {values:?}");
         assert!(shape[0] == values[0] || shape[0] == values[0] + 1, "{} rows of {}", shape[0], values[0]);
     });
+}
+
+#[test]
+fn selections_are_resolved_against_the_commit_they_apply_to() {
+    const APPENDS: u64 = 400;
+    let dir = scratch();
+    let path = dir.path().join("store");
+    let store = Store::new(path.clone()).unwrap();
+    store.save_slice("x", &[0_u64; 2 * 1000], &[1000, 2]).unwrap();
+    let other = Store::new(path).unwrap();
+    let ended = AtomicBool::new(false);
+    let (mut masked, mut refused) = (0, 0);
+    thread::scope(|scope| {
+        let appending = scope.spawn(|| {
+            for _ in 0..APPENDS {
+                other.append_slice("x", &[7_u64; 2 * 8]).unwrap();
+                // All eight of them, wherever they are by now; a slice of seven rows for eight is refused.
+                other.replace_slice("x", &[9_u64; 2 * 8], -8..).unwrap();
+                let wrong = other.replace_slice("x", &[9_u64; 2 * 8], -7..);
+                assert!(matches!(wrong, Err(NpkError::InvalidShape { .. })), "{wrong:?}");
+            }
+            ended.store(true, Ordering::Release);
+        });
+        while !ended.load(Ordering::Acquire) {
+            store.drop_rows("x", ..4).unwrap();
+            let mut mask = vec![false; store.get_shape("x").unwrap()[0] as usize];
+            mask[0] = true;
+            match store.drop_rows("x", Selection::Mask(&mask)) {
+                Ok(()) => masked += 1,
+                Err(NpkError::MaskMismatch { rows, flags }) if rows > flags => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        appending.join().unwrap();
+    });
+    let dropped = 4 * (masked + refused) + masked;
+    assert_eq!(store.get_shape("x").unwrap(), [(1000 + 8 * APPENDS).saturating_sub(dropped), 2]);
+    assert!(store.verify().unwrap().findings.is_empty());
 }

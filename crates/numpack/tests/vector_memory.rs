@@ -1,11 +1,12 @@
-//! A search allocates at most 64 MB, and no more for four times the rows.
+//! A search allocates at most 64 MB, and no more for four times the rows; slices and masks become no lists.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use numpack::prelude::*;
-use numpack::vector::{Filter, SearchOptions, SimdLevel, VectorEngine, Vectors};
+use numpack::vector::{SearchOptions, SimdLevel, VectorEngine, Vectors};
 
 /// Counts what is allocated, and the most that was at one time.
 struct Counting;
@@ -31,6 +32,9 @@ unsafe impl GlobalAlloc for Counting {
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
+
+/// Only one test at a time allocates.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const DIMS: usize = 32;
 const LIMIT: usize = 64 << 20;
@@ -67,9 +71,9 @@ fn peaks(data: &[f32], rows: usize, queries: &[f32]) -> Vec<(String, usize)> {
         let queries = Vectors::from_slice(&queries[..count * DIMS], DIMS).unwrap();
         for level in SimdLevel::ALL {
             let engine = VectorEngine::new().with_level(level);
-            for filter in [None, Some(Filter::Mask(&mask))] {
-                let options = SearchOptions { filter, cancel: None };
-                let name = format!("{count} queries, {level}, filter {}", filter.is_some());
+            for rows in [Selection::All, Selection::Mask(&mask)] {
+                let options = SearchOptions { rows, cancel: None };
+                let name = format!("{count} queries, {level}, all {}", rows == Selection::All);
                 let search = || drop(engine.search(&queries, &memory, Metric::L2, 10, &options).unwrap());
                 found.push((name, peak_of(search)));
             }
@@ -84,6 +88,7 @@ fn peaks(data: &[f32], rows: usize, queries: &[f32]) -> Vec<(String, usize)> {
 #[test]
 fn memory_does_not_grow_with_rows() {
     const ROWS: usize = 80_000;
+    let _alone = ALONE.lock().unwrap();
     let (data, queries) = (values(ROWS * DIMS), values(1000 * DIMS));
     // The pool's threads and whatever else is made once.
     peaks(&data, 2000, &queries);
@@ -93,4 +98,40 @@ fn memory_does_not_grow_with_rows() {
         assert!(many <= LIMIT, "{name}: {many} bytes");
         assert!(many <= few + few / 4 + (1 << 20), "{name}: {few} bytes, of four times the rows {many}");
     }
+}
+
+#[test]
+fn slices_and_masks_become_no_lists_of_rows() {
+    const ROWS: u64 = 1 << 27;
+    let _alone = ALONE.lock().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
+    store.save_slice::<u8>("none", &[], &[ROWS, 0]).unwrap();
+    store.save_slice("few", &vec![1_u8; 1 << 22], &[1 << 22]).unwrap();
+    let shape = |rows: &numpack::ndarray::ArrayD<u8>| rows.shape()[0] as u64;
+    let back = Selection::Slice { start: None, stop: None, step: Some(-3) };
+    let mask: Vec<bool> = (0..1_u32 << 22).map(|row| row % 1000 != 0).collect();
+    store.getitem::<u8>("few", ..).unwrap();
+    let small = |what: &str, most: usize, work: &dyn Fn()| {
+        let peak = peak_of(work);
+        assert!(peak <= most, "{what}: {peak} bytes");
+    };
+    small("rows without bytes", 1 << 16, &|| {
+        assert_eq!(shape(&store.getitem("none", ..).unwrap()), ROWS);
+        assert_eq!(shape(&store.getitem("none", back).unwrap()), ROWS.div_ceil(3));
+        store.replace_slice::<u8>("none", &[], ..0).unwrap();
+    });
+    small("a slice with step", (1 << 22) / 3 + (1 << 20), &|| {
+        drop(store.getitem::<u8>("few", back).unwrap())
+    });
+    small("a mask", (1 << 22) + (1 << 20), &|| {
+        drop(store.getitem::<u8>("few", Selection::Mask(&mask)).unwrap());
+    });
+    small("a slice dropped", 1 << 20, &|| store.drop_rows("none", 1..-1).unwrap());
+    // The runs that the log gets, the record with them, and the bits of the rows.
+    small("a mask dropped", 3 << 20, &|| store.drop_rows("few", Selection::Mask(&mask)).unwrap());
+    assert_eq!(store.get_shape("none").unwrap(), [2, 0]);
+    assert_eq!(store.get_shape("few").unwrap(), [(1_u64 << 22).div_ceil(1000)]);
+    // With scattered deletions the runs are many; they are not listed either.
+    small("rows between deleted ones", 1 << 20, &|| drop(store.load_vec::<u8>("few").unwrap()));
 }
