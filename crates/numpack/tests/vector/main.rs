@@ -1,0 +1,7 @@
+//! Search, in memory and in stores, against the plain oracle.
+
+#[path = "../support/oracle.rs"]
+mod oracle;
+
+mod in_memory;
+mod stored;
