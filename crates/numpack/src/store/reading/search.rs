@@ -74,7 +74,7 @@ impl Store {
             }
         }
         if core.writable {
-            return self.write(|core, _| core.search_until_settled(name, &question));
+            return self.locked(|writing| writing.store.search_until_settled(name, &question));
         }
         core.search_until_settled(name, &question)
     }
