@@ -14,12 +14,11 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
-use crate::array::numpy;
-use crate::blocks::RowBlocks;
 use crate::errors::{closed_array, raise};
-use crate::index::Rows;
-use crate::memory::{array_over, descr};
-use crate::verbs::allocate;
+use crate::input::numpy;
+use crate::memory::{allocate, array_over, descr};
+use crate::row_blocks::RowBlocks;
+use crate::row_indexes::Rows;
 
 /// A stored array that is read when it is asked for; `NumPack.load(name, lazy=True)` makes one.
 ///

@@ -1,15 +1,14 @@
 //! NumPack: a store of named n-dimensional arrays on local disk, for data that keeps changing.
 //!
-//! Append, replace and delete rows in microseconds; read by memory map; never lose or tear data. Every
-//! mutating call is one commit of a log: all or nothing when the process dies at any instruction, visible to
-//! every other thread and process at its next call. `docs/design.md` says how, `docs/format.md` has the bytes.
+//! Append, replace and delete rows in microseconds; read by memory map; search vectors exactly; never lose or tear
+//! data. The rows stay plain little-endian bytes in files that `np.memmap` or any other program can read.
 //!
 //! ```
 //! use numpack::prelude::*;
 //! use numpack::ndarray::{Array2, ArrayD};
 //!
 //! # fn main() -> NpkResult<()> {
-//! # let dir = tempfile::tempdir().map_err(|e| NpkError::Io { path: "temp".into(), source: e })?;
+//! # let dir = tempfile::tempdir()?;
 //! let store = Store::new(dir.path().join("data.npk"))?;
 //! let rows = Array2::<f32>::ones((1000, 128)).into_dyn();
 //! store.save_arrays(&[("embeddings".to_string(), rows, DataType::Float32)])?;
@@ -20,6 +19,44 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # What it promises
+//! * Every changing call is one commit: all or nothing when the process dies at any instruction, over all its rows
+//!   and arrays. Any number of threads, handles and processes may write.
+//! * A call that returned survives the process; after [`Store::sync_metadata`], or with [`Durability::Power`], a
+//!   power cut too.
+//! * A copying read is of one commit, takes no lock on the usual path and sees other processes' commits.
+//! * Damage is an error that names file and offset ([`NpkError::Corrupted`]), never a panic or a signal.
+//!
+//! # What it is not
+//! * No server, no query language, no types beside numbers and bools; one host at a time writes on a network file
+//!   system.
+//! * No compression: rows are what they are. A [`package`] compresses a store into one file.
+//! * No approximate search: [`vector`] gives the rows that plain `float64` loops give.
+//!
+//! # Where to go
+//! | | |
+//! |---|---|
+//! | [`prelude`] | the names that most programs use |
+//! | [`Store`], [`OpenOptions`] | opening, and every verb |
+//! | [`ArrayView`], [`RowStream`] | reading without copying all |
+//! | [`vector`] | exact search and the metrics' formulas |
+//! | [`package`] | a store in one `.npkg` file and back |
+//! | [`NpkError`] | what can go wrong |
+//! | [`disk`] | the seam to the disk, for tests that make it fail |
+//!
+//! # Errors
+//! Every call that can fail returns [`NpkResult`]. An error says what was wrong with numbers and names in it; a call
+//! that fails has changed nothing, but for [`NpkError::Poisoned`]: the disk refused a sync, and the store has to be
+//! opened again.
+//!
+//! # Features
+//! | Feature | Default | |
+//! |---|---|---|
+//! | `rayon` | on | large arrays are saved, loaded, gathered and searched by several threads; off: one thread |
+//! | `avx512` | on | code for AVX-512 and AMX, chosen at run time; off: AVX2 at most |
+//!
+//! How it works: `docs/architecture.md` and `docs/protocol.md` in the repository; the bytes: `docs/on-disk-format.md`.
 
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
@@ -36,7 +73,7 @@ mod store;
 mod types;
 pub mod vector;
 
-pub use ndarray;
+pub use {half, ndarray, num_complex};
 
 /// The path by which programs written for the seed name errors.
 pub mod core {

@@ -50,7 +50,7 @@ fn save(store: &Store, name: &str, dtype: DataType, shape: &[u64], seed: u32) {
 
 /// A store with one of everything.
 fn colourful(path: &Path) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     for (seed, dtype) in (0..).zip(DataType::ALL) {
         save(&store, &format!("plain/{dtype}"), dtype, &[1000, 3], seed);
     }
@@ -71,7 +71,7 @@ fn colourful(path: &Path) {
 }
 
 fn small(path: &Path) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     save(&store, "a", DataType::Float32, &[100, 2], 1);
     save(&store, "b", DataType::Uint8, &[3], 2);
     store.drop_arrays("b", Some(&[1])).unwrap();

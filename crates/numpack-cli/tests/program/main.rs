@@ -2,8 +2,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod convert;
-mod handed_over;
+mod import_export;
+mod interpreter;
 mod npy;
 mod search;
 mod stores;
@@ -74,7 +74,7 @@ fn example(dir: &Path) -> Store {
     store.save_slice("special", &[f64::NAN, f64::INFINITY, -1.5, 2.5], &[4]).unwrap();
     store.save_slice("scalar", &[7_u64 << 60], &[]).unwrap();
     store.save_slice("\u{1b}[31mred", &[true, false], &[2, 1]).unwrap();
-    store.save_slice("complex", &[num_complex::Complex32::new(1.0, -2.0)], &[1]).unwrap();
+    store.save_slice("complex", &[numpack::num_complex::Complex32::new(1.0, -2.0)], &[1]).unwrap();
     store.save_slice::<i16>("none", &[], &[0, 3]).unwrap();
     store
 }

@@ -1,4 +1,4 @@
-//! What was there before conversions: looking into stores, checking, compacting, packing.
+//! Looking into stores, checking them, compacting, packing and unpacking.
 
 use std::fs;
 use std::path::Path;

@@ -71,7 +71,7 @@ impl Control {
             let mapping = file.map(PAGE, 0, writable)?;
             let mut head = [0; STATIC_LEN];
             for (i, byte) in head.iter_mut().enumerate() {
-                *byte = mapping.word(i as u64 / 8 * 8).load(Ordering::Relaxed).to_le_bytes()[i % 8];
+                *byte = mapping.load_word(i as u64 / 8 * 8, Ordering::Relaxed).to_le_bytes()[i % 8];
             }
             Ok(Some((Page::Shared { file: Arc::clone(&file), mapping }, head)))
         };
@@ -187,13 +187,13 @@ impl Control {
 
     /// The sequence word of an array: odd while rows are replaced in place.
     pub(crate) fn sequence(&self, array: u64) -> u64 {
-        self.word(slot_at(array)).load(Ordering::Acquire)
+        self.load(slot_at(array), Ordering::Acquire)
     }
 
     /// The sequence word again, after all reads of rows before this call.
     pub(crate) fn sequence_after_reads(&self, array: u64) -> u64 {
         fence(Ordering::Acquire);
-        self.word(slot_at(array)).load(Ordering::Relaxed)
+        self.load(slot_at(array), Ordering::Relaxed)
     }
 
     /// Makes the sequence word odd (`true`) or even, if it is not yet. Only the holder of the lock calls it.
@@ -211,14 +211,14 @@ impl Control {
     }
 
     fn set_parity(&self, offset: u64, odd: bool) {
-        let value = self.word(offset).load(Ordering::Relaxed);
+        let value = self.load(offset, Ordering::Relaxed);
         if (value % 2 == 1) != odd {
             self.store(offset, value.wrapping_add(1));
         }
     }
 
     fn get(&self, hint: Hint) -> Option<u64> {
-        let word = self.word(hint as u64).load(Ordering::Acquire);
+        let word = self.load(hint as u64, Ordering::Acquire);
         let value = word >> 16;
         (encode_hint(hint, value) == word).then_some(value)
     }
@@ -235,10 +235,10 @@ impl Control {
         }
     }
 
-    fn word(&self, offset: u64) -> &AtomicU64 {
+    fn load(&self, offset: u64, order: Ordering) -> u64 {
         match &self.page {
-            Page::Shared { mapping, .. } => mapping.word(offset),
-            Page::Local(words) => &words[offset as usize / 8],
+            Page::Shared { mapping, .. } => mapping.load_word(offset, order),
+            Page::Local(words) => words[offset as usize / 8].load(order),
         }
     }
 }

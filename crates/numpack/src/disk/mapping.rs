@@ -167,11 +167,28 @@ impl Mapping {
         unsafe { change(old, bytes, after) }
     }
 
-    /// The atomic word at byte `offset`.
+    /// Loads the atomic word at byte `offset`.
     ///
     /// # Panics
     /// When the word leaves the confirmed bytes or is not aligned to 8.
-    pub fn word(&self, offset: u64) -> &AtomicU64 {
+    pub(crate) fn load_word(&self, offset: u64, order: Ordering) -> u64 {
+        self.word(offset).load(order)
+    }
+
+    /// Stores the atomic word at byte `offset`, after all earlier stores.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the word leaves the confirmed bytes, is not aligned to 8, or the mapping is read-only.
+    pub(crate) fn store_word(&self, offset: u64, value: u64) -> io::Result<()> {
+        let inside = self.writable && offset.is_multiple_of(8) && self.range(offset, 8).is_some();
+        if !inside {
+            return Err(outside());
+        }
+        self.word(offset).store(value, Ordering::Release);
+        Ok(())
+    }
+
+    fn word(&self, offset: u64) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8), "words are aligned");
         let start = self.checked(offset, 8);
         // SAFETY: in range and aligned (a mapping starts at a page); every party uses it as an atomic word.

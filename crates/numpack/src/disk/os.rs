@@ -10,7 +10,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -78,7 +77,9 @@ fn traits_of(_dir: &OwnedFd) -> io::Result<FsCapabilities> {
     Ok(FsCapabilities { coherent: true, mapped_writes: false, locks_follow_mappings: false })
 }
 
-impl Folder for OsFolder {
+// SAFETY: the calls below are the system's, on the files of one folder.
+#[expect(unsafe_code, reason = "the engine relies on what a folder promises")]
+unsafe impl Folder for OsFolder {
     fn path(&self) -> &Path {
         &self.path
     }
@@ -174,7 +175,9 @@ struct OsFile {
     dir: Arc<OwnedFd>,
 }
 
-impl StorageFile for OsFile {
+// SAFETY: reads and lengths are the system's own, and a mapping is of this file and no longer than it.
+#[expect(unsafe_code, reason = "the engine relies on what a file promises")]
+unsafe impl StorageFile for OsFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }
@@ -299,8 +302,7 @@ impl StorageFile for OsFile {
     }
 
     fn store_word(&self, mapping: &Mapping, offset: u64, value: u64) -> io::Result<()> {
-        mapping.word(offset).store(value, Ordering::Release);
-        Ok(())
+        mapping.store_word(offset, value)
     }
 }
 

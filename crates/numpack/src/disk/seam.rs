@@ -50,7 +50,13 @@ pub struct FsCapabilities {
 }
 
 /// A store's folder.
-pub trait Folder: Send + Sync + Debug {
+///
+/// # Safety
+/// [`Folder::open`] returns files that keep the promises of [`StorageFile`], and two calls for one name return
+/// the same file unless it was renamed, removed or made anew in between: the engine copies from their mappings
+/// without looking at what they hold.
+#[expect(unsafe_code, reason = "the engine relies on what an implementation promises")]
+pub unsafe trait Folder: Send + Sync + Debug {
     /// The folder's path, for messages.
     fn path(&self) -> &Path;
 
@@ -103,8 +109,15 @@ pub trait Folder: Send + Sync + Debug {
 }
 
 /// An open file of a store.
+///
+/// # Safety
+/// The engine hands out memory that a file has filled, and reads through mappings as far as the file's length:
+/// * [`StorageFile::read_at`] initialises every byte of `buf` before it returns `Ok`;
+/// * [`StorageFile::len`] is never more than the bytes that a mapping of this file can read, then and later;
+/// * [`StorageFile::map`] and [`StorageFile::map_private`] return mappings of this file.
+#[expect(unsafe_code, reason = "the engine relies on what an implementation promises")]
 #[expect(clippy::len_without_is_empty, reason = "a length in bytes that can fail, not a collection")]
-pub trait StorageFile: Send + Sync + Debug {
+pub unsafe trait StorageFile: Send + Sync + Debug {
     /// Length in bytes.
     ///
     /// # Errors

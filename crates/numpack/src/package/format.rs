@@ -1,4 +1,4 @@
-//! The bytes of a package: header, blocks, index, trailer. `docs/format.md` has the tables and an example.
+//! The bytes of a package: header, blocks, index, trailer. `docs/on-disk-format.md` has the tables and an example.
 //!
 //! Decoding trusts nothing: lengths are checked against the bytes that are there, shapes against the number of
 //! blocks, and every byte of the file is either a constant or covered by a checksum.

@@ -152,7 +152,7 @@ fn later_versions_and_other_files_are_told_apart() {
 
 /// The bytes of the fenced block `name` of the format document.
 fn vector(name: &str) -> Vec<u8> {
-    const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md"));
+    const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/on-disk-format.md"));
     let (_, rest) = DOCUMENT.split_once(&format!("```hex {name}\n")).unwrap();
     let (text, _) = rest.split_once("```").unwrap();
     let digits = text.lines().flat_map(|line| line.split('#').next().unwrap().split_whitespace());

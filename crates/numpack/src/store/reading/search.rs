@@ -11,7 +11,9 @@ use crate::store::commit::state::{RedoStart, StoreState};
 use crate::store::handle::Store;
 use crate::store::reading::read::Scope;
 use crate::types::error::{NpkError, NpkResult};
-use crate::vector::{Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors};
+use crate::vector::{
+    Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors, in_default_mode,
+};
 
 /// Searches without a lock before writers have to wait for one.
 const TRIES: u32 = 6;
@@ -66,23 +68,27 @@ impl Store {
         options: &SearchOptions<'_>,
     ) -> NpkResult<Hits> {
         let question = Question { queries, k, metric, options };
+        in_default_mode(|| self.answer(name, &question))
+    }
+
+    fn answer(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
         let core = self.core()?;
         for attempt in 0..TRIES {
             let spare = if attempt == 0 { 0 } else { SPARE << (2 * attempt) };
-            if let Some(hits) = core.try_search(name, &question, spare)? {
+            if let Some(hits) = core.try_search(name, question, spare)? {
                 return Ok(hits);
             }
         }
         if core.writable {
-            return self.locked(|writing| writing.store.search_until_settled(name, &question));
+            return self.locked(|writing| writing.store.search_until_proven(name, question));
         }
-        core.search_until_settled(name, &question)
+        core.search_until_proven(name, question)
     }
 }
 
 impl StoreState {
     /// Scans until no writer makes it useless: under the writers' lock at once.
-    fn search_until_settled(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
+    fn search_until_proven(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
         loop {
             if let Some(hits) = self.try_search(name, question, SPARE << (2 * TRIES))? {
                 return Ok(hits);

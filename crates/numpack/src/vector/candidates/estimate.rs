@@ -8,7 +8,7 @@ use crate::types::dtype::DataType;
 use crate::vector::candidates::bfloat16::{Length, Rounder};
 use crate::vector::candidates::bound::{Bounds, QueryBound, Rounding};
 use crate::vector::candidates::float32::{BLOCK_ROWS, Matrix, Panels, length_of, scale_query};
-use crate::vector::candidates::product::{COLUMN_STEP, DEPTH_STEP, Packed, Product};
+use crate::vector::candidates::product::{COLUMN_STEP, DEPTH_STEP, Packed, Product, ROW_STEP};
 use crate::vector::kernels::cpu::SimdLevel;
 use crate::vector::kernels::exact::are_small;
 use crate::vector::kernels::measure::Query;
@@ -98,9 +98,6 @@ impl Estimates {
 
     /// What one thread needs.
     pub(crate) fn worker(&self, dims: usize) -> Worker<'_> {
-        if let Stage::Bfloat16 { product, .. } = &self.stage {
-            product.prepare_thread();
-        }
         let bounds = |group: &Group| Bounds::new(self.level, self.metric, dims, &group.bounds, group.columns);
         Worker {
             estimates: self,
@@ -168,11 +165,11 @@ impl Stage {
                 values.resize(columns * dims, 0.0);
                 Values::Float32(Panels::new(&values, columns, dims))
             }
-            Stage::Bfloat16 { product, depth, .. } => {
+            Stage::Bfloat16 { depth, .. } => {
                 let mut values: Vec<u16> =
                     known.iter().flat_map(|(number, _)| round_query(&queries[*number], *depth).0).collect();
                 values.resize(columns * depth, 0);
-                Values::Bfloat16(product.pack(&values, columns, *depth))
+                Values::Bfloat16(Packed::new(&values, columns, *depth))
             }
         };
         let (members, bounds) = known.iter().copied().unzip();
@@ -255,9 +252,11 @@ impl Worker<'_> {
                 self.lengths.extend(lengths);
             }
             Stage::Bfloat16 { rounder, depth, .. } => {
-                self.half.resize(rows.len() * depth, 0);
+                // Blocks are filled up with whatever rows were there before; nobody asks for their products.
+                self.half.resize(rows.len().next_multiple_of(ROW_STEP) * depth, 0);
                 self.lengths.resize(rows.len(), Length::Zero);
-                rounder.round(table, rows, *depth, &mut self.half, &mut self.lengths);
+                let own = &mut self.half[..rows.len() * depth];
+                rounder.round(table, rows, *depth, own, &mut self.lengths);
             }
         }
     }
@@ -275,8 +274,8 @@ impl Worker<'_> {
                 matrix.multiply(&self.wide, panels, &mut self.products);
             }
             (Stage::Bfloat16 { product, .. }, Values::Bfloat16(packed)) => {
-                self.products.resize(rows.len() * group.columns, 0.0);
-                product.multiply(&self.half, rows.len(), packed, &mut self.products);
+                self.products.resize(rows.len().next_multiple_of(ROW_STEP) * group.columns, 0.0);
+                product.multiply(&self.half, packed, &mut self.products);
             }
             _ => {}
         }

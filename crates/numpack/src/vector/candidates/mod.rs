@@ -2,13 +2,15 @@
 //!
 //! `docs/search.md` has the proof.
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux", feature = "avx512"))]
+pub(crate) mod amx;
+#[cfg(all(test, target_arch = "x86_64", target_os = "linux", feature = "avx512"))]
+pub(crate) mod amx_trap;
 pub(crate) mod bfloat16;
 pub(crate) mod bound;
 pub(crate) mod compare;
 pub(crate) mod estimate;
 pub(crate) mod float32;
-#[cfg(all(target_arch = "x86_64", feature = "numkong"))]
 pub(crate) mod product;
-#[cfg(not(all(target_arch = "x86_64", feature = "numkong")))]
-#[path = "no_product.rs"]
-pub(crate) mod product;
+#[cfg(test)]
+pub(crate) mod tiles;

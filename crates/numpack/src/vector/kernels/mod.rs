@@ -5,6 +5,7 @@ pub(crate) mod bytes;
 pub(crate) mod cpu;
 pub(crate) mod element;
 pub(crate) mod exact;
+pub(crate) mod float_mode;
 pub(crate) mod measure;
 pub(crate) mod numbers;
 pub(crate) mod row;
