@@ -35,6 +35,7 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._ahead import read_ahead
 from numpack.io._columns import HIDDEN, Columns, columns_name
+from numpack.io._given import check_flag
 from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
 from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
@@ -97,6 +98,7 @@ class Options:
     return_npk_obj: bool = False
 
     def __post_init__(self) -> None:
+        check_flag("drop_if_exists", self.drop_if_exists)
         self.block_size()
 
     def block_size(self) -> int:

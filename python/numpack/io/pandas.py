@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, Rows, split
 from numpack.io._deps import need
@@ -19,13 +20,14 @@ from numpack.io._stream import Options, Source, store_arrays
 from numpack.io._tables import table_columns
 
 
+@also_named(column="columns", column_names="columns")
 def from_dataframe(
     df: Any,
     output_path: PathLike,
     array_name: str = "data",
-    drop_if_exists: bool = False,
-    *,
     columns: Optional[Sequence[Any]] = None,
+    *,
+    drop_if_exists: bool = False,
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -62,6 +64,7 @@ def from_dataframe(
     return store_arrays([source], output_path, options)
 
 
+@also_named(column="columns", column_names="columns")
 def to_dataframe(
     input_path: PathLike,
     array_name: Optional[str] = None,

@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
 import numpy as np
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dtype
 from numpack.io._deps import need
 from numpack.io._partial import new_file
@@ -51,13 +52,14 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
+@also_named(keys="array_names")
 def from_safetensors_file(
     input_path: PathLike,
     output_path: PathLike,
+    array_names: Names = None,
+    *,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
-    *,
-    array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -78,6 +80,7 @@ def from_safetensors_file(
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
+@also_named(keys="array_names")
 def to_safetensors_file(
     input_path: PathLike,
     output_path: PathLike,
@@ -123,17 +126,18 @@ def from_tensor_dict(
     """
     from numpack.io.torch import tensor_array
 
+    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     check_bfloat16(bfloat16)
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a dictionary of name: array, got {type(tensors).__name__}")
     for name in tensors:
         if not isinstance(name, str):
             raise TypeError(f"array names are str, got {name!r}")
-    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     sources = [in_memory(name, tensor_array(name, tensor, bfloat16)) for name, tensor in tensors.items()]
     return store_arrays(sources, output_path, options)
 
 
+@also_named(keys="array_names")
 def to_tensor_dict(
     input_path: PathLike,
     array_names: Names = None,
@@ -167,12 +171,18 @@ def get_safetensors_metadata(input_path: PathLike) -> Dict[str, Any]:
     return {"metadata": header["metadata"], "tensors": tensors}
 
 
-def iter_safetensors(input_path: PathLike, *, bfloat16: Bfloat16 = None) -> Iterator[Tuple[str, np.ndarray]]:
-    """Names and ndarrays of a SafeTensors file, one tensor in memory at a time; errors as for reading it."""
+@also_named(keys="array_names")
+def iter_safetensors(
+    input_path: PathLike, array_names: Names = None, *, bfloat16: Bfloat16 = None
+) -> Iterator[Tuple[str, np.ndarray]]:
+    """Names and ndarrays of a SafeTensors file, one tensor in memory at a time; errors as for reading it.
+
+    array_names: the tensors to take, None for all.
+    """
     check_bfloat16(bfloat16)
     header, start = _read_header(input_path)
     with open(input_path, "rb", buffering=0) as file:
-        for name, entry in header["tensors"].items():
+        for name, entry in picked_members(header["tensors"], array_names, input_path).items():
             source = _source(file, name, entry, start, bfloat16)
             yield name, read_whole(source, DEFAULT_CHUNK_SIZE)
 

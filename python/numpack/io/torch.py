@@ -18,16 +18,26 @@ from numpack.io._partial import new_file
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
 from numpack.io._stored import metered, only, stored_array, stored_arrays
-from numpack.io._stream import Names, Options, Source, in_memory, one_name, picked_members, stem, store_arrays
+from numpack.io._stream import (
+    Names,
+    Options,
+    Source,
+    block_size,
+    in_memory,
+    one_name,
+    picked_members,
+    stem,
+    store_arrays,
+)
 
 
 def from_pt(
     input_path: PathLike,
     output_path: PathLike,
+    key: Optional[str] = None,
+    *,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
-    *,
-    key: Optional[str] = None,
     array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -60,14 +70,17 @@ def to_pt(
     as_dict: bool = True,
     *,
     array_name: Optional[str] = None,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
 ) -> None:
     """Writes arrays of a store to a .pt file: a dict of name: tensor, or one tensor with as_dict=False.
 
-    The stored files are mapped, not read into memory; arrays with deleted rows are (update() them before). Raises
+    The stored files are mapped, not read into memory; arrays with deleted rows are (update() them before), whatever
+    `chunk_size` is: programs that convert to any format may pass it, and PyTorch takes tensors whole. Raises
     TypeError for dtypes that this PyTorch does not have, KeyError for unknown names, ValueError for several
     arrays with as_dict=False.
     """
+    block_size(chunk_size)
     torch = need("torch", "torch")
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         tensors = {stored.name: array_tensor(stored.name, stored.mapped()) for stored in found}

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Optional, Sequence, Tuple
 import numpy as np
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._deps import need
 from numpack.io._partial import new_folder
@@ -40,11 +41,11 @@ _LONGEST_PART = 255
 def from_zarr(
     input_path: PathLike,
     output_path: PathLike,
-    array_name: Optional[str] = None,
-    drop_if_exists: bool = False,
-    *,
     array_names: Names = None,
     group: str = "/",
+    *,
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
     return_npk_obj: bool = False,
@@ -69,6 +70,7 @@ def from_zarr(
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
+@also_named(compressor="compressors")
 def to_zarr(
     input_path: PathLike,
     output_path: PathLike,
