@@ -262,7 +262,14 @@ def test_groups_and_names(tmp_path, npk, zarr_format):
     assert names(tmp_path / "b.npk") == sorted(arrays)
     for name, array in arrays.items():
         assert_same(load(tmp_path / "b.npk", name), array)
-    from_zarr(tmp_path / "a.zarr", npk, array_name="one", drop_if_exists=True, group="top", array_names=["level/a/x"])
+    from_zarr(
+        tmp_path / "a.zarr",
+        npk,
+        array_name="one",
+        drop_if_exists=True,
+        group="top",
+        array_names=["level/a/x"],
+    )
     assert names(npk) == ["one"]
     from_zarr(tmp_path / "a.zarr", npk, drop_if_exists=True, group="/top/level/z")
     assert names(npk) == ["z"]
