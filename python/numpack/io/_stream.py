@@ -153,6 +153,24 @@ def picked_members(found: Mapping[str, _Member], names: Names, origin: object) -
     return {name: found[name] for name in wanted}
 
 
+def only_members(
+    found: Iterable[Tuple[str, str, _Member]], names: Names, origin: object
+) -> Dict[str, _Member]:
+    """As `picked_members`, of triples of a name, the entry that has it, and a member.
+
+    Raises ValueError that says which two entries have one name.
+    """
+    together: Dict[str, List[Tuple[str, _Member]]] = {}
+    for name, entry, member in found:
+        together.setdefault(name, []).append((entry, member))
+    picked = picked_members(together, names, origin)
+    for name, entries in picked.items():
+        if len(entries) > 1:
+            both = f"{entries[0][0]} and {entries[1][0]}"
+            raise ValueError(f"{origin}: {both} would both be the array {name!r}")
+    return {name: entries[0][1] for name, entries in picked.items()}
+
+
 def listed(names: Union[str, Sequence[str]]) -> List[str]:
     """One name or several, as a list. Raises TypeError for what is no name."""
     wanted = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)

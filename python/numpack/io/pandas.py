@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -94,6 +94,10 @@ def to_dataframe(
 
 def _columns(frame: Any, dtype: Optional[np.dtype]) -> Columns:
     names, dtypes = tuple(str(name) for name in frame.columns), []
+    labels: Dict[str, Any] = {}
+    for name, label in zip(names, frame.columns):
+        if repr(labels.setdefault(name, label)) != repr(label):
+            raise ValueError(f"columns {labels[name]!r} and {label!r} would both be named {name!r}")
     for name, kind in zip(names, frame.dtypes):
         own = _number_dtype(kind)
         if own is None:

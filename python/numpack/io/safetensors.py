@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import struct
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -197,9 +198,21 @@ def _read_header(path: PathLike) -> Tuple[Dict[str, Any], int]:
         raise ValueError(f"{os.fspath(path)} is no sound SafeTensors file: {error}") from None
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        tensors = json.loads(file.read(length))
+        tensors = json.loads(file.read(length), object_pairs_hook=partial(_unique, path))
     metadata = tensors.pop("__metadata__", None) or {}
     return {"metadata": metadata, "tensors": tensors}, 8 + length
+
+
+def _unique(path: PathLike, pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """An object of JSON. Raises ValueError for a key that it has twice, of which JSON would keep the last."""
+    found: Dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(
+                f"{os.fsdecode(path)}: {found[name]} and {value} would both be the array {name!r}"
+            )
+        found[name] = value
+    return found
 
 
 def _source(file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: Bfloat16) -> Source:

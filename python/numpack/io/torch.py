@@ -25,7 +25,7 @@ from numpack.io._stream import (
     block_size,
     in_memory,
     one_name,
-    picked_members,
+    only_members,
     stem,
     store_arrays,
 )
@@ -56,10 +56,14 @@ def from_pt(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     check_bfloat16(bfloat16)
     torch = need("torch", "torch")
-    found = dict(_flat(_picked(_load(torch, input_path), key), ""))
-    found = picked_members(found, array_names, input_path)
     own = (key or "").rpartition("/")[2] or stem(input_path)
-    sources = [_source(torch, name or own, tensor, bfloat16) for name, tensor in found.items()]
+    entries = _flat(_picked(_load(torch, input_path), key), ())
+    flat = (
+        ("/".join(map(str, path)) or own, "".join(f"[{part!r}]" for part in path), one)
+        for path, one in entries
+    )
+    found = only_members(flat, array_names, input_path)
+    sources = [_source(torch, name, tensor, bfloat16) for name, tensor in found.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
@@ -191,13 +195,13 @@ def _picked(content: Any, key: Optional[str]) -> Any:
     return content
 
 
-def _flat(content: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
-    """Names and whatever has them; content that is no dict has an empty name."""
+def _flat(content: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Tuple[Any, ...], Any]]:
+    """Whatever is in dicts in dicts, each with its keys; content that is no dict has none."""
     if not isinstance(content, Mapping):
-        yield prefix[:-1], content
+        yield path, content
         return
-    for name, member in content.items():
-        yield from _flat(member, f"{prefix}{name}/")
+    for key, member in content.items():
+        yield from _flat(member, (*path, key))
 
 
 def _check_plain(torch: Any, name: str, tensor: Any) -> None:
