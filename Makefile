@@ -41,7 +41,7 @@ test-python: $(PACKAGE) ## test the Python package and hold the stubs to the com
 	NUMPACK_TEST_EVERYTHING=1 $(IN_VENV)/python -m pytest
 
 test-torch: $(PACKAGE) $(TORCH)/.tools ## test the conversions of PyTorch, in an environment of their own: some gigabytes
-	PYTHONPATH=$(abspath python) $(TORCH)/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_formats_document.py \
+	PYTHONPATH=$(abspath python) $(TORCH)/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_conversions_document.py \
 		'tests/test_program.py::test_formats_of_several_arrays[pt]'
 
 check: need-check $(TOOLS) ## check formatting, lints, types, docs and the house rules; changes no file

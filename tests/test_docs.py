@@ -1,6 +1,8 @@
 """The Python blocks of the documents and the examples in docstrings run as they are printed."""
 
 import doctest
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpack
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MODULES = ["numpack", *(f"numpack.{module.name}" for module in pkgutil.iter_modules(numpack.__path__))]
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
@@ -25,7 +28,11 @@ def test_blocks_run_in_order(document, tmp_path, monkeypatch):
         exec(compile("\n" * line + block.group(1), document, "exec"), names)
 
 
-def test_docstring_of_the_package():
-    failed, run = doctest.testmod(numpack)
-    assert run
-    assert not failed
+@pytest.mark.parametrize("name", MODULES)
+def test_docstrings(name):
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+
+
+def test_the_quickstart_is_one_of_them():
+    assert doctest.testmod(numpack).attempted > 0

@@ -40,7 +40,7 @@ def filled(npk):
 
 @pytest.fixture
 def holder(filled, path):
-    """Another process that holds the writers' lock, as docs/format.md tells other programs to."""
+    """Another process that holds the writers' lock, as docs/on-disk-format.md tells other programs to."""
     command = [sys.executable, "-c", HOLDER, str(path), "writer.lock"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from loading import Rows, append_rows, load_rows
+from data_sets import Rows, append_rows, load_rows
 
 from numpack import ClosedError, LazyArray, NumPack
 

@@ -64,7 +64,7 @@ fn scratch() -> TempDir {
 }
 
 fn fill(path: &Path) -> NpkResult<()> {
-    let store = ParallelIO::new(path.to_owned())?;
+    let store = Store::new(path.to_owned())?;
     store.save_slice("a", &[1i32, 2, 3, 4, 5, 6], &[3, 2])?;
     store.save_slice("b", &[true, false], &[2])?;
     store.append_slice("a", &[7i32, 8])?;
@@ -103,12 +103,12 @@ fn store_with(log: &[u8], dir: &TempDir) -> PathBuf {
     path
 }
 
-fn open(path: &Path, mode: Mode) -> NpkResult<ParallelIO> {
+fn open(path: &Path, mode: Mode) -> NpkResult<Store> {
     OpenOptions::new().mode(mode).open(path)
 }
 
 /// Reads every array in every way; each may fail for itself, and those that do not agree.
-fn read_all(store: &ParallelIO) -> NpkResult<()> {
+fn read_all(store: &Store) -> NpkResult<()> {
     for array in store.metadata()? {
         let name = array.name.to_string();
         let whole = store.load_vec::<i32>(&name);

@@ -42,7 +42,7 @@ def test_fortran_order(tmp_path, npk, shape, packed):
 
 
 def test_fortran_order_in_several_slabs(tmp_path, npk, monkeypatch):
-    monkeypatch.setattr("numpack.io._raw._SLAB", 400)
+    monkeypatch.setattr("numpack.io._bytes._SLAB", 400)
     array = np.asfortranarray(sample("int16", (20, 5, 6)))
     np.save(tmp_path / "a.npy", array)
     from_npy(tmp_path / "a.npy", npk, chunk_size=600)

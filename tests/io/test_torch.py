@@ -1,4 +1,4 @@
-"""PyTorch: .pt files, tensors, what is refused, sharing memory. Needs torch, which is large: see docs/formats.md."""
+"""PyTorch: .pt files, tensors, what is refused, sharing memory. Needs torch, which is large: see docs/conversions.md."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser, Subcommand};
 
 use crate::formats::Format;
-use crate::search::Slice;
+use crate::slice::Slice;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -28,6 +28,12 @@ pub trait Formats {
     fn export(&self, job: &Job<'_>, progress: Progress) -> Result<(), Refusal>;
 }
 
+/// The program around a conversion.
+pub(crate) struct Host<'a> {
+    pub(crate) arguments: &'a [OsString],
+    pub(crate) formats: &'a dyn Formats,
+}
+
 /// A conversion.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -57,6 +63,12 @@ pub struct Refusal {
     pub status: i32,
     /// What to tell the user.
     pub text: String,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::Told { status: refusal.status, text: refusal.text }
+    }
 }
 
 /// A file format.

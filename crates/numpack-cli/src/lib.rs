@@ -8,19 +8,16 @@
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
 mod args;
-mod convert;
+mod commands;
 mod failure;
 mod formats;
-mod head;
-mod inspect;
 mod interpreter;
-mod maintain;
 mod npy;
+mod open;
+mod outcome;
 mod output;
-mod packages;
 mod progress;
-mod search;
-mod stats;
+mod slice;
 mod values;
 
 use std::ffi::OsString;
@@ -30,19 +27,10 @@ use clap::Parser;
 pub use formats::{Formats, Job, Progress, Refusal};
 pub use interpreter::Interpreter;
 
-use args::{Args, Command};
-use convert::Host;
-use failure::Failure;
+use args::Args;
+use formats::Host;
+use outcome::Outcome;
 use output::Output;
-
-/// How a command ended that could do its work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// Nothing to complain of.
-    Fine,
-    /// Damage was found.
-    Finding,
-}
 
 /// Runs the program with its arguments, the program's name not among them, and returns the exit status:
 /// 0 when all went well, 1 for damage or work that failed, 2 for arguments that cannot be followed, 130 when
@@ -59,7 +47,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, formats: &dyn Formats)
     };
     let mut output = Output::new();
     let host = Host { arguments: &arguments, formats };
-    let result = follow(&args.command, &host, &mut output).and_then(|outcome| {
+    let result = commands::follow(&args.command, &host, &mut output).and_then(|outcome| {
         output.flush()?;
         Ok(outcome)
     });
@@ -72,20 +60,4 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, formats: &dyn Formats)
             failure.status()
         }
     }
-}
-
-fn follow(command: &Command, host: &Host<'_>, output: &mut Output) -> Result<Outcome, Failure> {
-    Ok(match command {
-        Command::Ls(args) => inspect::list(args, output)?,
-        Command::Info(args) => inspect::info(args, output)?,
-        Command::Head(args) => head::head(args, output)?,
-        Command::Stats(args) => stats::stats(args, output)?,
-        Command::Search(args) => search::search(args, output)?,
-        Command::Verify(args) => maintain::verify(args, output)?,
-        Command::Compact(args) => maintain::compact(args, output)?,
-        Command::Pack(args) => packages::pack(args, output)?,
-        Command::Unpack(args) => packages::unpack(args, output)?,
-        Command::Import(args) => convert::import(args, host, output)?,
-        Command::Export(args) => convert::export(args, host, output)?,
-    })
 }

@@ -1,8 +1,8 @@
 //! Elements of any dtype as text, as JSON and as numbers: the one place that tells the dtypes apart.
 
-use half::f16;
-use num_complex::{Complex32, Complex64};
 use numpack::NpkElement;
+use numpack::half::f16;
+use numpack::num_complex::{Complex32, Complex64};
 use serde_json::{Value, json};
 
 /// An element that can be shown and measured.
@@ -119,29 +119,6 @@ impl Element for bool {
 pub(crate) fn float(value: f64, text: String) -> Value {
     if value.is_finite() { json!(value) } else { json!(text) }
 }
-
-/// Calls a generic function for the element type of a dtype.
-macro_rules! for_dtype {
-    ($dtype:expr, $function:ident ($($argument:expr),*)) => {
-        match $dtype {
-            numpack::DataType::Bool => $function::<bool>($($argument),*),
-            numpack::DataType::Uint8 => $function::<u8>($($argument),*),
-            numpack::DataType::Uint16 => $function::<u16>($($argument),*),
-            numpack::DataType::Uint32 => $function::<u32>($($argument),*),
-            numpack::DataType::Uint64 => $function::<u64>($($argument),*),
-            numpack::DataType::Int8 => $function::<i8>($($argument),*),
-            numpack::DataType::Int16 => $function::<i16>($($argument),*),
-            numpack::DataType::Int32 => $function::<i32>($($argument),*),
-            numpack::DataType::Int64 => $function::<i64>($($argument),*),
-            numpack::DataType::Float16 => $function::<half::f16>($($argument),*),
-            numpack::DataType::Float32 => $function::<f32>($($argument),*),
-            numpack::DataType::Float64 => $function::<f64>($($argument),*),
-            numpack::DataType::Complex64 => $function::<num_complex::Complex32>($($argument),*),
-            numpack::DataType::Complex128 => $function::<num_complex::Complex64>($($argument),*),
-        }
-    };
-}
-pub(crate) use for_dtype;
 
 #[cfg(test)]
 mod tests {

@@ -7,19 +7,18 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use numpack::{ArrayView, ParallelIO, PrivateCopy};
+use numpack::{ArrayView, PrivateCopy, Store};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
-use crate::array::numpy;
-use crate::blocks::RowBlocks;
 use crate::errors::{closed_array, raise};
-use crate::index::Rows;
-use crate::memory::{array_over, descr};
-use crate::verbs::allocate;
+use crate::input::numpy;
+use crate::memory::{allocate, array_over, descr};
+use crate::row_blocks::RowBlocks;
+use crate::row_indexes::Rows;
 
 /// A stored array that is read when it is asked for; `NumPack.load(name, lazy=True)` makes one.
 ///
@@ -58,7 +57,7 @@ struct Private {
 }
 
 impl LazyArray {
-    pub(crate) fn new(py: Python<'_>, store: &ParallelIO, name: &str) -> PyResult<LazyArray> {
+    pub(crate) fn new(py: Python<'_>, store: &Store, name: &str) -> PyResult<LazyArray> {
         Self::over(py, store.get_array_view(name).map_err(raise)?)
     }
 

@@ -3,23 +3,20 @@
 //! It holds no policy and no cache. The public classes are the compiled ones, because a layer of Python in
 //! front of a call of three microseconds is felt.
 
-mod array;
-mod blocks;
-mod columns;
-mod conversions;
+mod dict_protocol;
 mod errors;
-mod index;
-mod inspect;
+mod input;
 mod lazy;
-mod mapping;
 mod memory;
 mod operators;
-mod pack;
 mod package;
 mod program;
+mod row_blocks;
+mod row_indexes;
 mod search;
-mod stream;
-mod vector;
+mod stack_columns;
+mod store;
+mod vector_engine;
 mod verbs;
 mod writable;
 
@@ -29,19 +26,19 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _numpack {
     #[pymodule_export]
-    use crate::columns::Stacker;
-    #[pymodule_export]
     use crate::lazy::LazyArray;
-    #[pymodule_export]
-    use crate::pack::NumPack;
     #[pymodule_export]
     use crate::package::{_pack, _package_info, _unpack};
     #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]
-    use crate::stream::StreamLoader;
+    use crate::stack_columns::Stacker;
     #[pymodule_export]
-    use crate::vector::VectorEngine;
+    use crate::store::NumPack;
+    #[pymodule_export]
+    use crate::vector_engine::VectorEngine;
+    #[pymodule_export]
+    use crate::verbs::stream::StreamLoader;
     #[pymodule_export]
     use crate::writable::WritableArray;
 

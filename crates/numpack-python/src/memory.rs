@@ -140,6 +140,11 @@ impl AsMut<[MaybeUninit<u8>]> for NewArray {
     }
 }
 
+/// Allocates the array that the engine fills while the GIL is released.
+pub(crate) fn allocate(dtype: DataType, shape: &[u64]) -> NpkResult<NewArray> {
+    Python::attach(|py| NewArray::new(py, dtype, shape))
+}
+
 /// Memory for arrays that is used again once no array has it: what is fresh costs a page fault for every page.
 #[derive(Default)]
 pub(crate) struct Pool {

@@ -7,7 +7,7 @@ use numpack::WritableView;
 use pyo3::prelude::*;
 
 use crate::memory::array_over;
-use crate::pack::until_unlocked;
+use crate::store::until_unlocked;
 
 /// Owner of writable mapped memory.
 #[pyclass(module = "numpack", frozen)]

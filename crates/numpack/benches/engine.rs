@@ -108,7 +108,7 @@ fn append(setting: &Setting) -> Outcome {
 fn append_times(
     setting: &Setting,
     dir: &Path,
-    store: &ParallelIO,
+    store: &Store,
     name: &str,
 ) -> Result<(Duration, Duration), Failure> {
     let values = vec![2.5_f32; 100 * COLUMNS];
@@ -130,7 +130,7 @@ fn append_many_rows(setting: &Setting) -> Outcome {
     let dir = tempfile::tempdir()?;
     let values = numbers(38_000_000 / 4);
     let bytes = as_bytes(&values);
-    let store = ParallelIO::new(dir.path().join("store"))?;
+    let store = Store::new(dir.path().join("store"))?;
     let plain = dir.path().join("plain");
     let mut times = (Vec::new(), Vec::new());
     for run in 0..setting.runs(40) + 3 {
@@ -192,7 +192,7 @@ fn append_large(setting: &Setting) -> Outcome {
 fn load(setting: &Setting) -> Outcome {
     let dir = tempfile::tempdir()?;
     let values = numbers(38_000_000 / 4);
-    let store = ParallelIO::new(dir.path().join("store"))?;
+    let store = Store::new(dir.path().join("store"))?;
     store.save_slice("a", &values, &[values.len() as u64 / COLUMNS as u64, COLUMNS as u64])?;
     let bytes = as_bytes(&values);
     let plain = dir.path().join("plain");
@@ -218,8 +218,7 @@ fn save(setting: &Setting) -> Outcome {
     let values = numbers(38_000_000 / 4);
     let shape = [values.len() as u64 / COLUMNS as u64, COLUMNS as u64];
     let bytes = as_bytes(&values);
-    let (fresh, over) =
-        (ParallelIO::new(dir.path().join("fresh"))?, ParallelIO::new(dir.path().join("over"))?);
+    let (fresh, over) = (Store::new(dir.path().join("fresh"))?, Store::new(dir.path().join("over"))?);
     let plain = dir.path().join("plain");
     let runs = setting.runs(40);
     let mut times = (Vec::new(), Vec::new(), Vec::new());
@@ -246,7 +245,7 @@ fn save(setting: &Setting) -> Outcome {
 
 fn getitem(setting: &Setting) -> Outcome {
     let dir = tempfile::tempdir()?;
-    let store = ParallelIO::new(dir.path().join("store"))?;
+    let store = Store::new(dir.path().join("store"))?;
     let rows = 1_000_000;
     store.save_slice("a", &numbers(rows * COLUMNS), &[rows as u64, COLUMNS as u64])?;
     store.clone_array("a", "b")?;
@@ -351,7 +350,7 @@ fn open(setting: &Setting) -> Outcome {
         // Nothing keeps the store open between two runs, so each reads the log again.
         let (time, floor) = compare(
             setting.runs(runs),
-            || Ok(drop(black_box(ParallelIO::new(path.clone())?))),
+            || Ok(drop(black_box(Store::new(path.clone())?))),
             || Ok(drop(black_box(std::fs::read(&log)?))),
         )?;
         report(work, time, floor, Target::Time(target));
@@ -437,15 +436,15 @@ fn fastest(times: &[Duration]) -> Duration {
 }
 
 /// A store with array `a` of 100,000 rows.
-fn small(dir: &Path) -> Result<ParallelIO, Failure> {
-    let store = ParallelIO::new(dir.join("store"))?;
+fn small(dir: &Path) -> Result<Store, Failure> {
+    let store = Store::new(dir.join("store"))?;
     store.save_slice("a", &numbers(100_000 * COLUMNS), &[100_000, COLUMNS as u64])?;
     Ok(store)
 }
 
 /// A store with arrays `n0`, `n1` and so on of 10 rows.
-fn filled(dir: &Path, arrays: usize) -> Result<ParallelIO, Failure> {
-    let store = ParallelIO::new(dir.join("store"))?;
+fn filled(dir: &Path, arrays: usize) -> Result<Store, Failure> {
+    let store = Store::new(dir.join("store"))?;
     let values = numbers(10 * COLUMNS);
     let bytes = as_bytes(&values);
     let names: Vec<String> = (0..arrays).map(|n| format!("n{n}")).collect();
@@ -459,9 +458,9 @@ fn filled(dir: &Path, arrays: usize) -> Result<ParallelIO, Failure> {
 }
 
 /// A store with array `a` of 1 GB, and its rows.
-fn large(dir: &Path, setting: &Setting) -> Result<(ParallelIO, usize), Failure> {
+fn large(dir: &Path, setting: &Setting) -> Result<(Store, usize), Failure> {
     let total = if setting.quick { 200_000_000 } else { 1_000_000_000 };
-    let store = ParallelIO::new(dir.join("store"))?;
+    let store = Store::new(dir.join("store"))?;
     let part = numbers(total / 4 / 10);
     let rows = (part.len() / COLUMNS) as u64;
     store.save_slice("a", &part, &[rows, COLUMNS as u64])?;

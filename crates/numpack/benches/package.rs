@@ -64,7 +64,7 @@ fn counts(count: usize) -> Vec<f32> {
 fn measure(name: &str, values: &[f32]) -> Outcome {
     let dir = tempfile::tempdir()?;
     let path = |name: &str| dir.path().join(name);
-    let store = ParallelIO::new(path("data.npk"))?;
+    let store = Store::new(path("data.npk"))?;
     store.save_slice("x", values, &[values.len() as u64])?;
     store.sync_metadata()?;
     let raw = path("data.npk").join(store.get_array_metadata("x")?.data_file);

@@ -95,7 +95,7 @@ fn many_queries(bench: &Bench, data: &[f32]) -> Outcome {
 
 fn stored(bench: &Bench, data: &[f32]) -> Outcome {
     let dir = tempfile::tempdir()?;
-    let store = ParallelIO::new(dir.path().join("store"))?;
+    let store = Store::new(dir.path().join("store"))?;
     store.save_slice("v", data, &[bench.rows as u64, DIMS as u64])?;
     let options = SearchOptions::default();
     for (count, runs) in [(1, 20), (100, 6)] {

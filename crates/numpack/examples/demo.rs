@@ -53,7 +53,7 @@ fn main() -> Done {
 /// One array in its three forms.
 struct Demo {
     path: PathBuf,
-    store: ParallelIO,
+    store: Store,
     npy: PathBuf,
     name: &'static str,
     columns: usize,
@@ -65,7 +65,7 @@ struct Demo {
 impl Demo {
     fn new(folder: &Path, name: &'static str, rows: usize, columns: usize) -> Done<Demo> {
         let path = folder.join("data.npk");
-        let store = ParallelIO::new(path.clone())?;
+        let store = Store::new(path.clone())?;
         let mut random = Random(7);
         let rows = random.values(rows * columns);
         let npy = folder.join(format!("{name}.npy"));
@@ -159,7 +159,7 @@ impl Demo {
         &mut self,
         table: &mut Table,
         what: &'static str,
-        store: &ParallelIO,
+        store: &Store,
         rows: &[usize],
         sync: bool,
     ) -> Done {

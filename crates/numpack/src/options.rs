@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::core::error::NpkResult;
-use crate::store::ParallelIO;
+use crate::store::Store;
+use crate::types::error::NpkResult;
 
 /// What an open store may do, and what must exist.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl OpenOptions {
     /// # Errors
     /// `Io` when the path is no folder or not to be reached, or (mode `x`) when a store is there;
     /// `Corrupted`, `UnsupportedVersion`, `Locked`; `InvalidArgument` for a folder with other files.
-    pub fn open(self, path: impl AsRef<Path>) -> NpkResult<ParallelIO> {
-        ParallelIO::open(path.as_ref(), self)
+    pub fn open(self, path: impl AsRef<Path>) -> NpkResult<Store> {
+        Store::open(path.as_ref(), self)
     }
 }

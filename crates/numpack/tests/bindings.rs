@@ -24,8 +24,8 @@ impl Rule for Sound {
     }
 }
 
-fn in_another_boot(path: &Path) -> ParallelIO {
-    ParallelIO::open_folder(Disk::new(path, Arc::new(Sound), Some(9)), OpenOptions::new()).unwrap()
+fn in_another_boot(path: &Path) -> Store {
+    Store::open_folder(Disk::new(path, Arc::new(Sound), Some(9)), OpenOptions::new()).unwrap()
 }
 
 /// Memory of a caller.
@@ -58,7 +58,7 @@ impl AsMut<[MaybeUninit<u8>]> for Buffer {
 #[test]
 fn callers_memory_gets_what_the_typed_calls_return() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.drop_arrays("a", Some(&[3, 4])).unwrap();
     let whole = store.load_vec::<f32>("a").unwrap().1;
@@ -77,7 +77,7 @@ fn callers_memory_gets_what_the_typed_calls_return() {
 #[test]
 fn a_stream_steps_over_no_row_when_others_are_deleted() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 8), &[8, 1]).unwrap();
     let mut stream = store.stream_rows("a", 2).unwrap();
     let mut next = || stream.next_into(Buffer::new).map(|batch| batch.unwrap().floats());
@@ -94,7 +94,7 @@ fn a_stream_steps_over_no_row_when_others_are_deleted() {
 #[test]
 fn memory_of_another_size_is_refused() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     let short = |_: DataType, _: &[u64]| Ok(Buffer(vec![MaybeUninit::new(0); 159]));
     let error = store.load_into("a", short).map(|_| ()).unwrap_err();
@@ -113,7 +113,7 @@ fn write(view: &WritableView, at: usize, value: f32) {
 fn a_writable_view_is_live_and_leaves_a_sound_store() {
     let dir = temp_dir();
     let path = dir.path().join("s");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.replace_slice("a", &[1.0_f32; 4], &[2]).unwrap();
     let modified = store.get_modify_time("a").unwrap();
@@ -135,7 +135,7 @@ fn a_writable_view_is_live_and_leaves_a_sound_store() {
 fn rows_written_without_a_flush_are_no_damage_either() {
     let dir = temp_dir();
     let path = dir.path().join("s");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     let view = store.writable_view("a").unwrap();
     write(&view, 39, -1.0);
@@ -148,7 +148,7 @@ fn rows_written_without_a_flush_are_no_damage_either() {
 #[test]
 fn a_writable_view_refuses_what_it_cannot_keep() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     assert!(matches!(store.writable_view("b"), Err(NpkError::ArrayNotFound(_))));
     let view = store.writable_view("a").unwrap();
@@ -165,7 +165,7 @@ fn a_writable_view_refuses_what_it_cannot_keep() {
 #[test]
 fn saves_and_removals_are_one_commit() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 4), &[4]).unwrap();
     store.save_slice("b", &values(0, 4), &[4]).unwrap();
     let bytes: Vec<u8> = values(7, 4).iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -187,7 +187,7 @@ fn saves_and_removals_are_one_commit() {
 #[test]
 fn rows_of_several_arrays_go_in_one_commit() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().join("s")).unwrap();
+    let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 4), &[4]).unwrap();
     store.save_slice("b", &values(0, 4), &[4]).unwrap();
     assert!(store.drop_rows_many(&[("a", &[0]), ("b", &[4])]).is_err());
@@ -200,8 +200,8 @@ fn rows_of_several_arrays_go_in_one_commit() {
 fn a_rename_is_one_commit_and_stays() {
     let dir = temp_dir();
     let path = dir.path().join("s");
-    let store = ParallelIO::new(path.clone()).unwrap();
-    let other = ParallelIO::open_folder(Disk::new(&path, Arc::new(Sound), None), OpenOptions::new()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
+    let other = Store::open_folder(Disk::new(&path, Arc::new(Sound), None), OpenOptions::new()).unwrap();
     for (name, from) in [("a", 0), ("b", 4), ("c", 8)] {
         store.save_slice(name, &values(from, 4), &[4]).unwrap();
     }

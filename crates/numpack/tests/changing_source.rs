@@ -34,15 +34,15 @@ fn array<'a>(bytes: &'a [u8], shape: &'a [u64]) -> RawArray<'a> {
     RawArray { name: "a", dtype: DataType::Uint64, shape, bytes }
 }
 
-fn assert_sound(store: &ParallelIO, work: &str, round: usize) {
+fn assert_sound(store: &Store, work: &str, round: usize) {
     let report = store.verify().unwrap();
-    assert!(report.is_sound(), "{work}, round {round}: {report:?}");
+    assert!(report.is_intact(), "{work}, round {round}: {report:?}");
 }
 
 #[test]
 fn what_is_stored_has_its_checksum_while_the_source_changes() {
     let dir = tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     let words: Vec<AtomicU64> = (0..WORDS as u64).map(AtomicU64::new).collect();
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {

@@ -83,7 +83,7 @@ fn ready() {
 fn child_entry() {
     let Some((role, path)) = procs::role() else { return };
     let number: u64 = std::env::var(NUMBER).map_or(0, |number| number.parse().unwrap());
-    let store = ParallelIO::new(path).unwrap();
+    let store = Store::new(path).unwrap();
     ready();
     match role.as_str() {
         "append" => {
@@ -125,13 +125,13 @@ fn ten_threads_with_an_instance_each_save_different_arrays() {
         for t in 0..10 {
             let path = path.clone();
             scope.spawn(move || {
-                let store = ParallelIO::new(path).unwrap();
+                let store = Store::new(path).unwrap();
                 let data = Array2::from_elem((200, 10), t as f32).into_dyn();
                 store.save_arrays(&[(format!("array_{t}"), data, DataType::Float32)]).unwrap();
             });
         }
     });
-    let store = ParallelIO::new(path).unwrap();
+    let store = Store::new(path).unwrap();
     assert_eq!(store.list_arrays().len(), 10);
     for t in 0..10 {
         let array = store.load_array::<f32>(&format!("array_{t}")).unwrap();
@@ -142,7 +142,7 @@ fn ten_threads_with_an_instance_each_save_different_arrays() {
 #[test]
 fn verify_beside_replaces_finds_nothing() {
     let dir = scratch();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     store.save_slice("a", &[0_u64; 40_000], &[20_000, 2]).unwrap();
     let writing = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -172,7 +172,7 @@ fn verify_beside_replaces_finds_nothing() {
 #[test]
 fn threads_share_one_instance_with_mixed_verbs() {
     let dir = scratch();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     store.save_arrays(&[("shared".into(), rows_of(0, 16), DataType::Uint64)]).unwrap();
     thread::scope(|scope| {
         for t in 0..8_u64 {
@@ -231,7 +231,7 @@ fn one_value(array: &ArrayD<u64>) -> u64 {
 fn processes_append_and_replace_and_no_row_is_lost() {
     let dir = scratch();
     let path = dir.path().join("store");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.save_slice::<u64>("log", &[], &[0, 2]).unwrap();
     store.save_slice("own", &[0_u64; 32], &[4, 8]).unwrap();
     let workers: Vec<Worker> = (0..4).map(|number| numbered("append", &path, number)).collect();
@@ -250,7 +250,7 @@ fn processes_append_and_replace_and_no_row_is_lost() {
 }
 
 /// Looks at the array in every way; returns the value found and checks that no read took longer than `limit`.
-fn look(store: &ParallelIO, random: &mut Random, limit: Duration) -> u64 {
+fn look(store: &Store, random: &mut Random, limit: Duration) -> u64 {
     let timed = |read: &mut dyn FnMut() -> u64| {
         let start = Instant::now();
         let value = read();
@@ -271,13 +271,13 @@ fn look(store: &ParallelIO, random: &mut Random, limit: Duration) -> u64 {
 }
 
 fn wide_store(path: &Path) {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     store.save_arrays(&[("wide".into(), rows_of(0, ROWS), DataType::Uint64)]).unwrap();
 }
 
-fn readers_of(path: &Path) -> [ParallelIO; 2] {
+fn readers_of(path: &Path) -> [Store; 2] {
     let reading = OpenOptions::new().mode(Mode::Read).open(path).unwrap();
-    [reading, ParallelIO::new(path.to_owned()).unwrap()]
+    [reading, Store::new(path.to_owned()).unwrap()]
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
     let path = dir.path().join("store");
     wide_store(&path);
     for keep_store in [true, false] {
-        let store = ParallelIO::new(path.clone()).unwrap();
+        let store = Store::new(path.clone()).unwrap();
         let view = store.get_array_view("wide").unwrap();
         let before: u64 = one_value(&view.to_array().unwrap());
         let kept = keep_store.then(|| store.clone());
@@ -394,7 +394,7 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
         }
         // The generation goes with the view: the next file is used again or removed.
         drop(view);
-        let store = ParallelIO::new(path.clone()).unwrap();
+        let store = Store::new(path.clone()).unwrap();
         assert_eq!(one_value(&store.load_array("wide").unwrap()), 60);
         store.save_arrays(&[("wide".into(), rows_of(7, ROWS), DataType::Uint64)]).unwrap();
         assert!(store.verify().unwrap().findings.is_empty());
@@ -402,13 +402,13 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
 }
 
 /// A writer on a handle of its own, whose states a reader can tell: every value of a state is the same.
-fn reads_beside(writer: impl Fn(&ParallelIO, u64) + Send + 'static, check: impl Fn(&[u64], &[u64])) {
+fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[u64], &[u64])) {
     let dir = scratch();
     let path = dir.path().join("store");
-    ParallelIO::new(path.clone()).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
+    Store::new(path.clone()).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&stop);
-    let own = ParallelIO::new(path.clone()).unwrap();
+    let own = Store::new(path.clone()).unwrap();
     let writing = thread::spawn(move || {
         (1..).take_while(|_| !ended.load(Ordering::Relaxed)).for_each(|i| writer(&own, i));
     });
@@ -433,7 +433,7 @@ fn reads_beside(writer: impl Fn(&ParallelIO, u64) + Send + 'static, check: impl 
 
 #[test]
 fn deleted_rows_and_values_are_of_one_commit() {
-    let writer = |store: &ParallelIO, i: u64| {
+    let writer = |store: &Store, i: u64| {
         let rows = store.get_shape("x").unwrap()[0];
         if rows == 1 {
             store.save_slice("x", &[i; 64 * 8], &[64, 8]).unwrap();
@@ -451,7 +451,7 @@ fn deleted_rows_and_values_are_of_one_commit() {
 #[test]
 fn appended_rows_and_values_are_of_one_commit() {
     // With `i` in every row there are `i` or `i + 1` of them.
-    let writer = |store: &ParallelIO, i: u64| {
+    let writer = |store: &Store, i: u64| {
         let i = i % 400 + 1;
         if i == 1 {
             return store.save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();

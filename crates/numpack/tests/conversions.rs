@@ -9,11 +9,11 @@ use ndarray::ArrayD;
 use numpack::prelude::*;
 use numpack::{FileRows, RawArray};
 
-fn store(dir: &tempfile::TempDir) -> ParallelIO {
-    ParallelIO::new(dir.path().join("data.npk")).unwrap()
+fn store(dir: &tempfile::TempDir) -> Store {
+    Store::new(dir.path().join("data.npk")).unwrap()
 }
 
-fn save(store: &ParallelIO, names: &[&str], value: u8, rows: usize) {
+fn save(store: &Store, names: &[&str], value: u8, rows: usize) {
     let (bytes, shape) = (vec![value; rows], [rows as u64]);
     let raw = |name| RawArray { name, dtype: DataType::Uint8, shape: &shape, bytes: &bytes };
     store.save_raw(&names.iter().copied().map(raw).collect::<Vec<_>>()).unwrap();
@@ -36,7 +36,7 @@ fn rows_come_out_of_a_file() {
     assert_eq!(shape, [20_000_007]);
     assert_eq!(found[..5], [7; 5]);
     assert!(found[5..20_000_005] == bytes[3..] && found[20_000_005..] == bytes[..2]);
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_file_that_is_too_short_changes_nothing() {
     assert!(store.append_from(&FileRows { name: "scalar", ..rows }).is_err());
     assert!(store.append_from(&FileRows { name: "none", ..rows }).is_err());
     assert!(store.append_from(&FileRows { rows: u64::MAX, ..rows }).is_err());
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]

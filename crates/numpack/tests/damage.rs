@@ -23,7 +23,7 @@ fn rows(n: usize, first: i32) -> ArrayD<i32> {
 
 /// A closed store with deleted and replaced rows, and what it holds.
 fn sample(path: &Path, first: i32) -> Contents {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     let save = |name: &str, n| store.save_arrays(&[(name.to_string(), rows(n, first), DataType::Int32)]);
     save("a", 10).unwrap();
     save("b", 4).unwrap();
@@ -39,7 +39,7 @@ fn sample(path: &Path, first: i32) -> Contents {
     read(&store).unwrap()
 }
 
-fn read(store: &ParallelIO) -> NpkResult<Contents> {
+fn read(store: &Store) -> NpkResult<Contents> {
     // Asks for new commits with an error, where `list_arrays` has none to give.
     let names: Vec<String> = store.metadata()?.into_iter().map(|array| array.name.to_string()).collect();
     let mut all = Vec::new();
@@ -322,7 +322,7 @@ fn a_link_in_the_place_of_a_file_is_not_followed() {
 
 /// A store of one array of three rows whose log ends with a hostile commit: `ops` under sound checksums.
 fn with_commit(path: &Path, ops: &[u8], redo: &[u8]) {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     store.save_arrays(&[("a".into(), rows(3, 0), DataType::Int32)]).unwrap();
     drop(store);
     let whole = fs::read(path.join(LOG)).unwrap();
@@ -433,7 +433,7 @@ fn a_writer_gives_no_number_that_a_reader_refuses() {
         let mut saved = Vec::new();
         for i in 0..8 {
             let name = i.to_string();
-            let outcome = ParallelIO::new(path.clone()).and_then(|store| {
+            let outcome = Store::new(path.clone()).and_then(|store| {
                 store.save_slice(&name, &[i], &[1])?;
                 saved.push(i);
                 store.append_slice(&name, &[i])
@@ -468,7 +468,7 @@ fn a_log_whose_numbers_run_out_is_damage() {
 #[test]
 fn rows_of_no_elements_may_be_many() {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     store.save_slice::<i32>("a", &[], &[1 << 40, 1 << 40, 0]).unwrap();
     assert_eq!(store.load_vec::<i32>("a").unwrap(), (vec![1 << 40, 1 << 40, 0], vec![]));
     assert!(store.read_rows("a", &[0, -1]).unwrap().is_empty());

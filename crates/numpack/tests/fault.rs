@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use common::disk::{Call, Disk, Rule, Verdict};
 use common::scene::{Act, Contents, SCENES, contents, copy, save_from, temp_dir, values};
+use numpack::disk::FileName;
 use numpack::prelude::*;
-use numpack::storage::FileName;
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
@@ -98,8 +98,8 @@ impl Rule for Fail {
     }
 }
 
-fn plain(path: &Path) -> ParallelIO {
-    ParallelIO::new(path.to_owned()).unwrap()
+fn plain(path: &Path) -> Store {
+    Store::new(path.to_owned()).unwrap()
 }
 
 fn seen_by_a_new_core(path: &Path) -> Contents {
@@ -108,7 +108,7 @@ fn seen_by_a_new_core(path: &Path) -> Contents {
 
 /// Files in a store's folder that neither its state nor its work needs: all but one spare file, the log,
 /// the page and the lock.
-fn strays(store: &ParallelIO, path: &Path) -> Vec<String> {
+fn strays(store: &Store, path: &Path) -> Vec<String> {
     let own = ["metadata.npkm", "control.npkc", "writer.lock"].map(str::to_owned);
     let arrays = store.metadata().unwrap().into_iter().map(|array| array.data_file);
     let named: HashSet<String> = own.into_iter().chain(arrays).collect();
@@ -135,9 +135,9 @@ const ONE_CALL: usize = 4;
 fn check(path: &Path, boot: Option<u8>, allowed: &[&Contents], what: &str) {
     let store = if boot.is_some() {
         let disk = Disk::new(path, Stop::new(usize::MAX, 0), boot);
-        ParallelIO::open_folder(disk, OpenOptions::new())
+        Store::open_folder(disk, OpenOptions::new())
     } else {
-        ParallelIO::new(path.to_owned())
+        Store::new(path.to_owned())
     };
     let store = store.unwrap_or_else(|e| panic!("{what}: {e}"));
     let mut expected = contents(&store).unwrap_or_else(|e| panic!("{what}: {e}"));
@@ -150,7 +150,7 @@ fn check(path: &Path, boot: Option<u8>, allowed: &[&Contents], what: &str) {
 }
 
 /// One call of each kind, and a verification.
-fn check_works(store: &ParallelIO, expected: &mut Contents, what: &str) {
+fn check_works(store: &Store, expected: &mut Contents, what: &str) {
     let done = || -> NpkResult<()> {
         store.save_slice("later", &values(1, 12), &[3, 4])?;
         store.append_slice("later", &values(20, 4))?;
@@ -162,7 +162,7 @@ fn check_works(store: &ParallelIO, expected: &mut Contents, what: &str) {
     expected.insert("later".into(), (vec![3, 4], rows));
     assert_eq!(&contents(store).unwrap(), expected, "{what}: after more calls");
     let report = store.verify().unwrap();
-    assert!(report.is_sound(), "{what}: {:?}", report.findings);
+    assert!(report.is_intact(), "{what}: {:?}", report.findings);
     // Files that a power cut could bring back wait for a sync; it may report what an earlier call could not.
     drop(store.sync_metadata());
     assert_eq!(strays(store, store.path()), [""; 0], "{what}: files without use");
@@ -183,7 +183,7 @@ fn a_process_that_dies_anywhere_leaves_before_or_after() {
             let what = format!("{}: death at call {n}, {halves} halves done", scene.name);
             let path = copy(&start, &dir.path().join(format!("{n}-{halves}")));
             let stop = Stop::new(n, halves);
-            let store = ParallelIO::open_folder(Disk::new(&path, stop.clone(), None), OpenOptions::new());
+            let store = Store::open_folder(Disk::new(&path, stop.clone(), None), OpenOptions::new());
             let result = store.and_then(|store| (scene.act)(&store));
             if !stop.happened() {
                 result.unwrap();
@@ -214,14 +214,14 @@ fn a_process_that_dies_in_recovery_too_leaves_before_or_after() {
         for n in 0.. {
             let dead = copy(&start, &dir.path().join(format!("dead-{n}")));
             let stop = Stop::new(n, 1);
-            let store = ParallelIO::open_folder(Disk::new(&dead, stop.clone(), None), OpenOptions::new());
+            let store = Store::open_folder(Disk::new(&dead, stop.clone(), None), OpenOptions::new());
             drop(store.and_then(|store| (scene.act)(&store)));
             for boot in [None, Some(9)] {
                 for m in 0.. {
                     let what = format!("{}: death at {n}, again at {m}, boot {boot:?}", scene.name);
                     let path = copy(&dead, &dir.path().join("again"));
                     let again = Stop::new(m, m % 3);
-                    drop(ParallelIO::open_folder(Disk::new(&path, again.clone(), boot), OpenOptions::new()));
+                    drop(Store::open_folder(Disk::new(&path, again.clone(), boot), OpenOptions::new()));
                     check(&path, boot, &[&before, &after], &what);
                     std::fs::remove_dir_all(&path).unwrap();
                     if !again.happened() {
@@ -243,7 +243,7 @@ fn a_process_that_dies_while_making_a_store_leaves_none_or_an_empty_one() {
         let path = dir.path().join(format!("{n}-{halves}"));
         std::fs::create_dir(&path).unwrap();
         let stop = Stop::new(n, halves);
-        drop(ParallelIO::open_folder(Disk::new(&path, stop.clone(), None), OpenOptions::new()));
+        drop(Store::open_folder(Disk::new(&path, stop.clone(), None), OpenOptions::new()));
         check(&path, None, &[&Contents::new()], &format!("death at call {n}, {halves} halves done"));
         if !stop.happened() {
             break;
@@ -272,7 +272,7 @@ fn a_call_that_the_disk_refuses_anywhere_is_undone_or_done_and_the_store_goes_on
             );
             let path = copy(&start, &dir.path().join(format!("{n}-{errno}-{halves}-{keeps}")));
             let fail = Fail::new(n, errno, halves, keeps);
-            let store = ParallelIO::open_folder(Disk::new(&path, fail.clone(), None), OpenOptions::new());
+            let store = Store::open_folder(Disk::new(&path, fail.clone(), None), OpenOptions::new());
             let store = store.unwrap();
             fail.armed.store(true, Ordering::Relaxed);
             let result = (scene.act)(&store);
@@ -320,7 +320,7 @@ fn a_refusal_while_opening_is_an_error_or_nothing() {
             let fail = Fail::new(n, EIO, 0, false);
             fail.armed.store(true, Ordering::Relaxed);
             let disk = Disk::new(&path, fail.clone(), boot);
-            let opened = ParallelIO::open_folder(disk, OpenOptions::new());
+            let opened = Store::open_folder(disk, OpenOptions::new());
             fail.armed.store(false, Ordering::Relaxed);
             if let Ok(store) = opened {
                 assert_eq!(contents(&store).unwrap(), before, "{what}");
@@ -344,7 +344,7 @@ fn a_refusal_while_making_a_store_leaves_none_or_an_empty_one() {
         std::fs::create_dir(&path).unwrap();
         let fail = Fail::new(n, EIO, 0, false);
         fail.armed.store(true, Ordering::Relaxed);
-        let opened = ParallelIO::open_folder(Disk::new(&path, fail.clone(), None), OpenOptions::new());
+        let opened = Store::open_folder(Disk::new(&path, fail.clone(), None), OpenOptions::new());
         assert!(!names(&path).contains(&"metadata.npkm.new".to_owned()), "{what}: {:?}", names(&path));
         drop(opened);
         check(&path, None, &[&Contents::new()], &what);
@@ -363,7 +363,7 @@ fn the_scenes_reuse_a_file_and_replace_the_log_as_their_names_say() {
     let path = dir.path().join("spare");
     (scene("save into a spare file").setup)(&path);
     let store = plain(&path);
-    let file = |store: &ParallelIO| {
+    let file = |store: &Store| {
         store.metadata().unwrap().into_iter().find(|array| array.name == "big").unwrap().data_file
     };
     let current = file(&store);
@@ -430,7 +430,7 @@ fn a_call_that_finds_the_disk_full_gives_back_what_waits_for_a_sync_and_goes_on(
         drop(store);
         let rule = Arc::new(Full::default());
         let store =
-            ParallelIO::open_folder(Disk::new(dir.path(), rule.clone(), None), OpenOptions::new()).unwrap();
+            Store::open_folder(Disk::new(dir.path(), rule.clone(), None), OpenOptions::new()).unwrap();
         store.save_slice("e", &values(0, 4), &[4]).unwrap();
         rule.synced.store(false, Ordering::Relaxed);
         rule.armed.store(true, Ordering::Relaxed);
@@ -466,15 +466,14 @@ fn a_log_read_to_its_end_just_before_a_new_one_takes_its_place_is_left() {
     let checkpoint = SCENES.iter().find(|scene| scene.name == "checkpoint").unwrap();
     let open = |path: &Path, mode| {
         let disk = Disk::new(path, Stop::new(usize::MAX, 0), None);
-        ParallelIO::open_folder(disk, OpenOptions::new().mode(mode)).unwrap()
+        Store::open_folder(disk, OpenOptions::new().mode(mode)).unwrap()
     };
     for (opened_before, writes) in [(true, true), (true, false), (false, true), (false, false)] {
         let dir = temp_dir();
         let path = dir.path().join("store");
         (checkpoint.setup)(&path);
         let hold = Arc::new(Hold { armed: AtomicBool::new(true), ..Hold::default() });
-        let writer =
-            ParallelIO::open_folder(Disk::new(&path, hold.clone(), None), OpenOptions::new()).unwrap();
+        let writer = Store::open_folder(Disk::new(&path, hold.clone(), None), OpenOptions::new()).unwrap();
         let mode = if writes { Mode::ReadWrite } else { Mode::Read };
         let before = opened_before.then(|| open(&path, mode));
         let other = std::thread::scope(|scope| {

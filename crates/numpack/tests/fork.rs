@@ -48,7 +48,7 @@ fn wait_for(pid: libc::pid_t, limit: Duration) {
 #[test]
 fn a_forked_child_works_with_its_parents_handle() {
     let dir = scratch();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     // Large enough for several threads, so that the pool is there when the process forks.
     let large: Vec<u64> = (0..4 << 20).collect();
     store.save_slice("large", &large, &[large.len() as u64]).unwrap();
@@ -73,13 +73,13 @@ fn a_forked_child_works_with_its_parents_handle() {
         store.append_slice("child", &[9_u64]).unwrap();
         assert_eq!(store.get_shape("child").unwrap(), [7]);
     }
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]
 fn children_forked_while_another_thread_writes_do_not_hang() {
     let dir = scratch();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     store.save_slice("busy", &[0_u64; 64], &[8, 8]).unwrap();
     store.save_slice::<u64>("log", &[], &[0]).unwrap();
     let stop = AtomicBool::new(false);
@@ -105,7 +105,7 @@ fn children_forked_while_another_thread_writes_do_not_hang() {
         drop(stop_at_end);
     });
     assert_eq!(store.load_vec::<u64>("log").unwrap().1, (0..40).collect::<Vec<_>>());
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }
 
 /// Lets a looping thread end also when the test panics.
@@ -121,7 +121,7 @@ impl Drop for StopAtEnd<'_> {
 fn an_open_reader_sees_the_next_commit_of_a_forked_writer_at_once() {
     let dir = scratch();
     let path = dir.path().join("store");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     let reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
     for round in 0..10_u64 {
         let work = store.clone();
@@ -142,7 +142,7 @@ fn an_open_reader_sees_the_next_commit_of_a_forked_writer_at_once() {
 #[test]
 fn child_entry() {
     let Some((_, path)) = procs::role() else { return };
-    let store = ParallelIO::new(path).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_slice("small", &[1_u8], &[1]).unwrap();
     let pid = fork_and(|| {
         loop {
@@ -203,5 +203,5 @@ fn a_lock_ends_with_its_holder_and_not_with_the_holders_children() {
     assert_eq!(unsafe { libc::kill(grandchild.0, 0) }, 0, "the grandchild lives");
     let store = open(3000).unwrap();
     store.append_slice("small", &[3_u8]).unwrap();
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }

@@ -165,7 +165,7 @@ fn with_raw<R>(i: u32, arrays: &[(String, usize, usize)], run: impl FnOnce(&[Raw
 }
 
 /// Prepares call `i` and returns what makes it, so that only the call itself stands between the marks.
-fn store_call(store: &ParallelIO, i: u32, call: Call, counts: &Counts, mark: impl Fn()) -> NpkResult<()> {
+fn store_call(store: &Store, i: u32, call: Call, counts: &Counts, mark: impl Fn()) -> NpkResult<()> {
     match call {
         Call::Save(arrays) => {
             let arrays: Vec<_> = arrays.into_iter().map(|(name, n)| (name, 0, n)).collect();
@@ -225,7 +225,7 @@ fn store_call(store: &ParallelIO, i: u32, call: Call, counts: &Counts, mark: imp
     }
 }
 
-fn counts_of(store: &ParallelIO) -> NpkResult<Counts> {
+fn counts_of(store: &Store) -> NpkResult<Counts> {
     store
         .list_arrays()
         .into_iter()
@@ -240,7 +240,7 @@ fn hash(values: &[u64]) -> u64 {
 }
 
 /// What a store holds, in one line.
-fn digest(store: &ParallelIO) -> String {
+fn digest(store: &Store) -> String {
     let mut names = store.list_arrays();
     names.sort();
     let parts: Vec<String> = names
@@ -252,7 +252,7 @@ fn digest(store: &ParallelIO) -> String {
         })
         .collect();
     let report = store.verify().unwrap();
-    assert!(report.is_sound(), "{:?}", report.findings);
+    assert!(report.is_intact(), "{:?}", report.findings);
     parts.join(";")
 }
 
@@ -274,7 +274,7 @@ fn say(line: &str) {
 #[test]
 fn child_entry() {
     let Some((role, path)) = procs::role() else { return };
-    let store = ParallelIO::new(path).unwrap();
+    let store = Store::new(path).unwrap();
     if role == "look" {
         return say(&format!("\n@digest {}", digest(&store)));
     }
@@ -337,7 +337,7 @@ fn look_by_child(path: &Path) -> String {
     text.lines().find_map(|line| line.strip_prefix("@digest ")).unwrap().trim_end().to_owned()
 }
 
-fn strays(store: &ParallelIO) -> Vec<Finding> {
+fn strays(store: &Store) -> Vec<Finding> {
     let findings = store.verify().unwrap().findings;
     findings.into_iter().filter(|finding| !finding.is_damage()).collect()
 }
@@ -351,12 +351,12 @@ fn data_files(path: &Path) -> usize {
 fn suite(scenario: &str, kills: u32, longest_us: u64) {
     let dir = scratch();
     let path = dir.path().join("store");
-    drop(ParallelIO::new(path.clone()).unwrap());
+    drop(Store::new(path.clone()).unwrap());
     let open_reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
     let mut random = Random::new();
     let (mut model, mut next, mut inside) = (Model::new(), 1, 0);
     let first = plan(scenario, 0, &Counts::new());
-    store_call(&ParallelIO::new(path.clone()).unwrap(), 0, first, &Counts::new(), || ()).unwrap();
+    store_call(&Store::new(path.clone()).unwrap(), 0, first, &Counts::new(), || ()).unwrap();
     model_call(&mut model, 0, plan(scenario, 0, &Counts::new()));
     // A dead child's last call, as long as nobody has said whether it counts.
     let mut open_end = None;
@@ -385,7 +385,7 @@ fn suite(scenario: &str, kills: u32, longest_us: u64) {
         let found = match kill % 3 {
             0 => digest(&open_reader),
             1 => look_by_child(&path),
-            _ => digest(&ParallelIO::new(path.clone()).unwrap()),
+            _ => digest(&Store::new(path.clone()).unwrap()),
         };
         let is_found = |model: &Model| digest_of_model(model) == found;
         model = match candidates.iter().position(is_found) {
@@ -413,13 +413,13 @@ fn suite(scenario: &str, kills: u32, longest_us: u64) {
         }
     }
     if let Some(i) = open_end {
-        let store = ParallelIO::new(path.clone()).unwrap();
+        let store = Store::new(path.clone()).unwrap();
         let after = after_call(scenario, &model, i);
         if digest(&store) == digest_of_model(&after) {
             model = after;
         }
     }
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.sync_metadata().unwrap();
     assert_eq!(digest(&store), digest_of_model(&model));
     assert_eq!(strays(&store), []);
@@ -486,7 +486,7 @@ fn killed_while_making_the_store() {
     for kill in 0..16 {
         let path = dir.path().join(kill.to_string());
         let killed = run_and_kill("append", &path, 0, 0, Duration::from_micros(random.below(12_000)));
-        let store = ParallelIO::new(path).unwrap();
+        let store = Store::new(path).unwrap();
         let rows = counts_of(&store).unwrap();
         assert!(killed.done == 0 || rows.len() == 2, "{rows:?}");
         digest(&store);

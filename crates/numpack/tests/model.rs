@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::{ArrayD, IxDyn};
+use numpack::disk::OsFolder;
 use numpack::ndarray;
 use numpack::prelude::*;
-use numpack::storage::OsFolder;
 use proptest::prelude::*;
 
 const NAMES: [&str; 4] = ["a", "../b", "c/ü\n", "D"];
@@ -262,12 +262,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn open(path: &Path, instance: usize) -> ParallelIO {
+fn open(path: &Path, instance: usize) -> Store {
     let options = OpenOptions::new();
     match instance {
         0 => options.open(path).unwrap(),
         // A folder of its own gives a core of its own, as another process would have.
-        1 => ParallelIO::open_folder(Arc::new(OsFolder::open(path).unwrap()), options).unwrap(),
+        1 => Store::open_folder(Arc::new(OsFolder::open(path).unwrap()), options).unwrap(),
         _ => options.mode(Mode::Read).open(path).unwrap(),
     }
 }
@@ -367,7 +367,7 @@ fn distinct(names: impl IntoIterator<Item = usize>) -> Result<(), Kind> {
 
 struct World {
     path: std::path::PathBuf,
-    stores: Vec<ParallelIO>,
+    stores: Vec<Store>,
     model: Model,
     held: Vec<(usize, Plain, ArrayView)>,
 }
@@ -388,7 +388,7 @@ impl World {
     }
 
     /// The step on the store.
-    fn call(&self, store: &ParallelIO, step: &Step) -> NpkResult<()> {
+    fn call(&self, store: &Store, step: &Step) -> NpkResult<()> {
         match step {
             Step::Save { arrays, dtype } => typed!(DTYPES[*dtype], T => {
                 let arrays: Vec<_> = arrays
@@ -607,7 +607,7 @@ impl World {
     }
 }
 
-fn check_array<T: Element>(store: &ParallelIO, name: &str, plain: &Plain) {
+fn check_array<T: Element>(store: &Store, name: &str, plain: &Plain) {
     assert!(store.has_array(name));
     assert_eq!(store.get_shape(name).unwrap(), plain.shape);
     let metadata = store.get_array_metadata(name).unwrap();

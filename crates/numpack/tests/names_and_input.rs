@@ -82,7 +82,7 @@ fn names_are_not_paths() {
     let long = "é".repeat(512);
     let names: Vec<&str> = names.into_iter().chain([long.as_str()]).collect();
     {
-        let store = ParallelIO::new(path.clone()).unwrap();
+        let store = Store::new(path.clone()).unwrap();
         for (i, name) in names.iter().enumerate() {
             store.save_slice(name, &[i as u64, 7], &[2]).unwrap();
         }
@@ -99,7 +99,7 @@ fn names_are_not_paths() {
         store.clone_array("..", "../clone").unwrap();
         store.drop_arrays("../clone", None).unwrap();
     }
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     assert_eq!(store.list_arrays(), names);
     for (i, name) in names.iter().enumerate() {
         assert_eq!(store.load_vec::<u64>(name).unwrap().1, [i as u64, 7], "{name:?}");
@@ -109,7 +109,7 @@ fn names_are_not_paths() {
     assert_eq!(fs::read(dir.path().join("x")).unwrap(), b"stays");
     for file in tree(&path).into_keys() {
         let name = file.file_name().unwrap().to_str().unwrap();
-        assert!(numpack::storage::FileName::parse(name).is_some(), "{name:?}");
+        assert!(numpack::disk::FileName::parse(name).is_some(), "{name:?}");
         assert_eq!(file.parent(), Some(path.as_path()));
     }
 }
@@ -127,7 +127,7 @@ fn refused<T>(result: NpkResult<T>, expected: fn(&NpkError) -> bool, values: &[&
 fn bad_arguments_are_named_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.save_slice("a", &[1i32, 2, 3, 4, 5, 6], &[3, 2]).unwrap();
     store.save_slice("scalar", &[1i32], &[]).unwrap();
     store.save_slice("empty", &[0i32; 0], &[0, 2]).unwrap();
@@ -293,7 +293,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 fn a_newer_format_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    ParallelIO::new(path.clone()).unwrap().save_slice("a", &[1u8, 2], &[2]).unwrap();
+    Store::new(path.clone()).unwrap().save_slice("a", &[1u8, 2], &[2]).unwrap();
     let log = path.join("metadata.npkm");
     let mut bytes = fs::read(&log).unwrap();
     bytes[8] = 9;
@@ -389,7 +389,7 @@ fn full_disk(dir: &Path) {
             assert!(last < 250, "the log never filled up");
         };
         assert!(full(&error), "{error}");
-        let check = |store: &ParallelIO, value: u8| {
+        let check = |store: &Store, value: u8| {
             let got = store.load_array::<u8>("b").unwrap();
             assert!((0..50).all(|row| got[[row, 0]] == value && got[[row, 63]] == value));
             assert_eq!((got[[50, 0]], got[[99, 0]]), (1, 4));
@@ -399,7 +399,7 @@ fn full_disk(dir: &Path) {
         store.replace_rows("b", &array(&[50, 64], 251u8), &(0..50).collect::<Vec<_>>()).unwrap();
         check(&store, 251);
         drop(store);
-        check(&ParallelIO::new(path).unwrap(), 251);
+        check(&Store::new(path).unwrap(), 251);
     }
 }
 
@@ -420,7 +420,7 @@ fn a_folder_without_permission_to_write() {
     mode(&program, 0o755);
     for name in ["whole", "without-page"] {
         let path = dir.path().join(name);
-        let store = ParallelIO::new(path.clone()).unwrap();
+        let store = Store::new(path.clone()).unwrap();
         store.save_slice("a", &[1u8, 2, 3], &[3]).unwrap();
         store.replace_slice("a", &[9u8], &[1]).unwrap();
         drop(store);
@@ -457,13 +457,13 @@ fn without_permission(dir: &Path) {
             refused(OpenOptions::new().mode(mode).open(&path), denied, &[path.to_str().unwrap()]);
         }
     }
-    refused(ParallelIO::new(dir.join("new")), denied, &["new"]);
+    refused(Store::new(dir.join("new")), denied, &["new"]);
 }
 
 #[test]
 fn hidden_arrays_are_listed_on_request() {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     let hidden = format!("{HIDDEN_PREFIX}columns/a");
     store.save_slice("a", &[1_u8], &[1]).unwrap();
     store.save_slice(&hidden, &[2_u8], &[1]).unwrap();
@@ -479,7 +479,7 @@ fn hidden_arrays_are_listed_on_request() {
 fn a_sync_of_a_removed_store_fails() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.save_slice("a", &[1_u8], &[1]).unwrap();
     store.sync_metadata().unwrap();
     fs::remove_dir_all(&path).unwrap();

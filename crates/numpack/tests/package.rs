@@ -43,14 +43,14 @@ fn bytes(len: usize, seed: u32) -> Vec<u8> {
     (0..len).map(|i| if i % 4 == 1 { noise(i) as u8 & 1 } else { (i >> 12) as u8 & 1 }).collect()
 }
 
-fn save(store: &ParallelIO, name: &str, dtype: DataType, shape: &[u64], seed: u32) {
+fn save(store: &Store, name: &str, dtype: DataType, shape: &[u64], seed: u32) {
     let len = shape.iter().product::<u64>() as usize * dtype.size_bytes();
     store.save_raw(&[RawArray { name, dtype, shape, bytes: &bytes(len, seed) }]).unwrap();
 }
 
 /// A store with one of everything.
 fn colourful(path: &Path) {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     for (seed, dtype) in (0..).zip(DataType::ALL) {
         save(&store, &format!("plain/{dtype}"), dtype, &[1000, 3], seed);
     }
@@ -71,7 +71,7 @@ fn colourful(path: &Path) {
 }
 
 fn small(path: &Path) {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     save(&store, "a", DataType::Float32, &[100, 2], 1);
     save(&store, "b", DataType::Uint8, &[3], 2);
     store.drop_arrays("b", Some(&[1])).unwrap();
@@ -123,7 +123,7 @@ fn what_goes_in_comes_out() {
 #[test]
 fn an_empty_store_and_default_names() {
     let dir = scratch();
-    ParallelIO::new(dir.path().join("data.npk")).unwrap();
+    Store::new(dir.path().join("data.npk")).unwrap();
     let file = pack(dir.path().join("data.npk"), None, PackOptions::new(), quiet).unwrap();
     assert_eq!(info(&file).unwrap().ratio(), 1.0);
     fs::remove_dir_all(dir.path().join("data.npk")).unwrap();
@@ -145,7 +145,7 @@ fn equal_arrays_give_equal_bytes() {
     assert!(first == pack_of("a.npk", PackOptions::new()));
     // Another history, the same arrays.
     unpack(dir.path().join("a.npkg"), Some(&dir.path().join("b.npk")), fast(), quiet).unwrap();
-    let store = ParallelIO::new(dir.path().join("b.npk")).unwrap();
+    let store = Store::new(dir.path().join("b.npk")).unwrap();
     store.rename_array("scalar", "z").unwrap();
     store.rename_array("z", "scalar").unwrap();
     assert!(first == pack_of("b.npk", PackOptions::new()));
@@ -286,7 +286,7 @@ fn damage_in_the_store_is_not_packed() {
     let dir = scratch();
     let source = dir.path().join("data.npk");
     small(&source);
-    let file = ParallelIO::new(source.clone()).unwrap().get_array_metadata("a").unwrap().data_file;
+    let file = Store::new(source.clone()).unwrap().get_array_metadata("a").unwrap().data_file;
     let mut bytes = fs::read(source.join(&file)).unwrap();
     bytes[17] ^= 4;
     fs::write(source.join(&file), bytes).unwrap();
@@ -299,7 +299,7 @@ fn damage_in_the_store_is_not_packed() {
 fn a_package_holds_one_commit_beside_writers() {
     let dir = scratch();
     let source = dir.path().join("data.npk");
-    let writer = ParallelIO::new(source.clone()).unwrap();
+    let writer = Store::new(source.clone()).unwrap();
     const ROWS: usize = 300_000;
     writer.save_slice("a", &vec![0_u64; ROWS], &[ROWS as u64]).unwrap();
     writer.save_slice("b", &vec![0_u64; ROWS], &[ROWS as u64]).unwrap();
@@ -328,7 +328,7 @@ fn a_package_holds_one_commit_beside_writers() {
             pack(&source, Some(&file), PackOptions::new(), quiet).unwrap();
             let copy = dir.path().join(format!("{turn}.npk"));
             unpack(&file, Some(&copy), fast(), quiet).unwrap();
-            let copy = ParallelIO::new(copy).unwrap();
+            let copy = Store::new(copy).unwrap();
             let (a, b) = (copy.load_vec::<u64>("a").unwrap().1, copy.load_vec::<u64>("b").unwrap().1);
             let last = *copy.load_vec::<u64>("c").unwrap().1.last().unwrap();
             assert_eq!([a[0], a[ROWS - 1], b[0]], [b[ROWS - 1]; 3]);
@@ -353,7 +353,7 @@ proptest! {
         level in proptest::option::of(-5_i32..5),
     ) {
         let dir = scratch();
-        let store = ParallelIO::new(dir.path().join("s")).unwrap();
+        let store = Store::new(dir.path().join("s")).unwrap();
         for (name, (dtype, rows, columns, seed, dropped)) in &arrays {
             save(&store, name, DataType::ALL[*dtype], &[*rows, *columns], *seed);
             let dropped: Vec<i64> = (0..*rows as i64).zip(dropped).filter(|(_, yes)| **yes).map(|(row, _)| row).collect();
@@ -430,7 +430,7 @@ fn a_killed_unpack_leaves_the_old_store_or_the_new_one() {
     unpack(file("one.npkg"), Some(&file("target.npk")), fast(), quiet).unwrap();
     killed("over", dir.path(), 12, || {
         // A writer clears away what the dead one left; then nothing is found that does not belong there.
-        ParallelIO::new(file("target.npk")).unwrap().drop_many(&[]).unwrap();
+        Store::new(file("target.npk")).unwrap().drop_many(&[]).unwrap();
         let found = contents(&file("target.npk"));
         assert!(found == one || found == two);
     });
@@ -464,7 +464,7 @@ fn a_killed_pack_leaves_the_old_package_or_the_new_one() {
 #[cfg(target_os = "linux")]
 fn a_large_array_takes_little_memory() {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("large.npk")).unwrap();
+    let store = Store::new(dir.path().join("large.npk")).unwrap();
     let rows: Vec<u8> = bytes(10 << 20, 7);
     store
         .save_raw(&[RawArray { name: "x", dtype: DataType::Float32, shape: &[65_536, 40], bytes: &rows }])

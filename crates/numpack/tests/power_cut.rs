@@ -26,8 +26,8 @@ impl Rule for Sound {
     }
 }
 
-fn after_the_cut(path: &Path, mode: Mode) -> NpkResult<ParallelIO> {
-    ParallelIO::open_folder(Disk::new(path, Arc::new(Sound), Some(9)), OpenOptions::new().mode(mode))
+fn after_the_cut(path: &Path, mode: Mode) -> NpkResult<Store> {
+    Store::open_folder(Disk::new(path, Arc::new(Sound), Some(9)), OpenOptions::new().mode(mode))
 }
 
 /// The used length of the log, so that a test can take later records away.
@@ -35,14 +35,14 @@ fn log_bytes(path: &Path) -> Vec<u8> {
     fs::read(path.join("metadata.npkm")).unwrap()
 }
 
-fn data_file(path: &Path, store: &ParallelIO, name: &str) -> File {
+fn data_file(path: &Path, store: &Store, name: &str) -> File {
     let file = store.get_array_metadata(name).unwrap().data_file;
     File::options().write(true).open(path.join(file)).unwrap()
 }
 
 /// Ten synced rows, then an unsynced append whose bytes the disk lost, then another commit.
 fn lost_append(path: &Path) {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     store.append_slice("a", &values(40, 40)).unwrap();
@@ -50,7 +50,7 @@ fn lost_append(path: &Path) {
     data_file(path, &store, "a").write_all_at(&[0; 160], 160).unwrap();
 }
 
-fn check_cut(store: &ParallelIO) {
+fn check_cut(store: &Store) {
     assert_eq!(store.list_arrays(), ["a"], "nothing after the cut counts");
     assert_eq!(store.load_vec::<f32>("a").unwrap(), (vec![10, 4], values(0, 40)));
 }
@@ -85,7 +85,7 @@ fn a_reader_cuts_in_memory_and_follows_the_writer_that_mends() {
 #[test]
 fn a_replace_whose_record_was_lost_does_not_take_what_was_synced() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().to_owned()).unwrap();
+    let store = Store::new(dir.path().to_owned()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     let synced = log_bytes(dir.path());
@@ -102,7 +102,7 @@ fn a_replace_whose_record_was_lost_does_not_take_what_was_synced() {
 
 /// Array "b", synced, and "a", which nobody synced, with rows 1, 3 and 4 replaced.
 fn saved_and_replaced(path: &Path) -> File {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     store.save_slice("b", &values(0, 8), &[2, 4]).unwrap();
     store.sync_metadata().unwrap();
     // Replaced in a file that is gone: not to be laid over the one that took its place.
@@ -131,14 +131,14 @@ fn lost_rows_beside_replaced_ones_are_cut_off() {
             }
         }
         let report = after_the_cut(dir.path(), Mode::Read).unwrap().verify().unwrap();
-        assert!(report.is_sound() && report.checksummed == report.arrays, "{report:?}");
+        assert!(report.is_intact() && report.checksummed == report.arrays, "{report:?}");
     }
 }
 
 #[test]
 fn a_lost_file_takes_its_commit_and_the_old_contents_come_back() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().to_owned()).unwrap();
+    let store = Store::new(dir.path().to_owned()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     store.save_slice("a", &values(500, 8), &[2, 4]).unwrap();
@@ -151,7 +151,7 @@ fn a_lost_file_takes_its_commit_and_the_old_contents_come_back() {
 #[test]
 fn what_was_synced_and_is_gone_is_damage() {
     let dir = temp_dir();
-    let store = ParallelIO::new(dir.path().to_owned()).unwrap();
+    let store = Store::new(dir.path().to_owned()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     drop(store);

@@ -26,7 +26,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn pieces_of_any_size_make_one_array() {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("data.npk")).unwrap();
+    let store = Store::new(dir.path().join("data.npk")).unwrap();
     let bytes: Vec<u8> = (0..10_000_000_u32).map(|i| (i % 251) as u8).collect();
     for size in [1 << 8, 999, 1 << 20, 9_000_001, 20_000_000] {
         let name = format!("by {size}");
@@ -52,7 +52,7 @@ fn pieces_of_any_size_make_one_array() {
 #[test]
 fn another_array_keeps_its_name_unless_it_may_go() {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("data.npk")).unwrap();
+    let store = Store::new(dir.path().join("data.npk")).unwrap();
     store.save_slice("a", &[1_u8, 2], &[2]).unwrap();
     store.save_slice("b", &[3_u8], &[1]).unwrap();
     let refused = store.save_from(&incoming("a", &[1]), |_| panic!("nothing is asked of the source"));
@@ -69,7 +69,7 @@ fn another_array_keeps_its_name_unless_it_may_go() {
 fn what_fails_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data.npk");
-    let store = ParallelIO::new(path.clone()).unwrap();
+    let store = Store::new(path.clone()).unwrap();
     store.save_slice("a", &[1_u8, 2], &[2]).unwrap();
     let before = files(&path);
     let over = Incoming { overwrite: true, ..incoming("a", &[1000]) };

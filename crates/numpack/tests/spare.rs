@@ -6,24 +6,24 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use numpack::disk::OsFolder;
 use numpack::prelude::*;
-use numpack::storage::OsFolder;
 use tempfile::tempdir;
 
 /// Elements of an array that is large enough for its file to be used again.
 const LEN: u64 = 200_000;
 
-fn save(store: &ParallelIO, value: u64) {
+fn save(store: &Store, value: u64) {
     store.save_slice("a", &vec![value; LEN as usize], &[LEN]).unwrap();
 }
 
-fn holds(store: &ParallelIO, value: u64) {
+fn holds(store: &Store, value: u64) {
     assert!(store.load_vec::<u64>("a").unwrap().1.iter().all(|&found| found == value), "not all are {value}");
 }
 
 /// A store with a state of its own, as another process has it.
-fn apart(path: &Path) -> ParallelIO {
-    ParallelIO::open_folder(Arc::new(OsFolder::open(path).unwrap()), OpenOptions::new()).unwrap()
+fn apart(path: &Path) -> Store {
+    Store::open_folder(Arc::new(OsFolder::open(path).unwrap()), OpenOptions::new()).unwrap()
 }
 
 /// Writable shared mappings of data files below `path`.
@@ -58,7 +58,7 @@ fn two_writers_take_turns_and_no_view_changes() {
     }
     holds(&stores[0], 59);
     holds(&apart(dir.path()), 59);
-    assert!(stores[1].verify().unwrap().is_sound());
+    assert!(stores[1].verify().unwrap().is_intact());
 }
 
 #[test]
@@ -99,5 +99,5 @@ fn sizes_that_change_a_little_go_into_the_same_files() {
         holds(&store, turn);
         holds(&apart(dir.path()), turn);
     }
-    assert!(store.verify().unwrap().is_sound());
+    assert!(store.verify().unwrap().is_intact());
 }

@@ -57,7 +57,7 @@ fn values(count: usize) -> Vec<f32> {
 /// Peaks of every kind of search over the first `rows` rows, in one order.
 fn peaks(data: &[f32], rows: usize, queries: &[f32]) -> Vec<(String, usize)> {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     store.save_slice("v", &data[..rows * DIMS], &[rows as u64, DIMS as u64]).unwrap();
     store.drop_arrays("v", Some(&[0, 5, 17])).unwrap();
     let mask: Vec<bool> = (0..rows).map(|row| row.is_multiple_of(3)).collect();

@@ -12,9 +12,9 @@ use proptest::prelude::*;
 
 const DIMS: usize = 16;
 
-fn open() -> (tempfile::TempDir, ParallelIO) {
+fn open() -> (tempfile::TempDir, Store) {
     let dir = tempfile::tempdir().unwrap();
-    let store = ParallelIO::new(dir.path().join("store")).unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
     (dir, store)
 }
 
@@ -101,7 +101,7 @@ fn assert_one_marker(hits: &Hits, queries: usize) {
 }
 
 /// Searches while `write` runs again and again in another thread.
-fn search_beside(store: &ParallelIO, queries: usize, write: impl Fn(&ParallelIO, usize) + Sync) -> u32 {
+fn search_beside(store: &Store, queries: usize, write: impl Fn(&Store, usize) + Sync) -> u32 {
     let marker = [0.5_f32; DIMS].repeat(queries);
     let asked = Vectors::from_slice(&marker, DIMS).unwrap();
     let stop = AtomicBool::new(false);
@@ -129,13 +129,13 @@ fn search_beside(store: &ParallelIO, queries: usize, write: impl Fn(&ParallelIO,
 }
 
 /// Moves the marker from its row to another one, in one commit.
-fn move_marker(store: &ParallelIO, turn: usize, rows: usize) {
+fn move_marker(store: &Store, turn: usize, rows: usize) {
     let (from, to) = ((turn * 997 % rows) as i64, ((turn + 1) * 997 % rows) as i64);
     let two: Vec<f32> = [[0.0_f32; DIMS], [0.5; DIMS]].concat();
     store.replace_slice("v", &two, &[from, to]).unwrap();
 }
 
-fn marked(rows: usize) -> (tempfile::TempDir, ParallelIO) {
+fn marked(rows: usize) -> (tempfile::TempDir, Store) {
     let (dir, store) = open();
     let mut data = values(rows, 3);
     data[..DIMS].fill(0.5);

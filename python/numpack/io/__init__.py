@@ -2,11 +2,11 @@
 
 `from_X(source, "data.npk")` stores, `to_X("data.npk", target)` writes or returns. Everything appears whole or
 not at all; files of any size pass through about `chunk_size` bytes of memory. A format's library is imported
-when it is first used: without it, `DependencyError` names the extra to install. See docs/formats.md.
+when it is first used: without it, `DependencyError` names the extra to install. See docs/conversions.md.
 """
 
 from numpack._package import get_package_info, pack, unpack
-from numpack.io._deps import DependencyError
+from numpack.io._errors import DependencyError
 from numpack.io._sizes import (
     DEFAULT_BATCH_ROWS,
     DEFAULT_CHUNK_SIZE,

@@ -6,8 +6,8 @@ from typing import Callable, Iterator, Tuple
 
 import numpy as np
 
-from numpack.io._parts import Room, joined_rows
 from numpack.io._sizes import estimate_chunk_rows, ranges
+from numpack.io._spill import Room, joined_rows
 
 # A chunk of this size fits the caches of the libraries and of the processor.
 _CHUNK = 1 << 20

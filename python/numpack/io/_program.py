@@ -11,9 +11,9 @@ import os
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from numpack import NumPack
-from numpack.io._deps import DependencyError
+from numpack.io._errors import DependencyError
 from numpack.io._formats import FORMATS, options_of
-from numpack.io._stream import SeveralArraysError, before_storing
+from numpack.io._import import SeveralArraysError, before_storing
 from numpack.io.s3 import from_s3, object_exists, to_s3
 
 #: Exit status, what to tell the user, names of the arrays that were stored.

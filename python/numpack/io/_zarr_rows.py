@@ -13,10 +13,10 @@ from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from numpack.io._ahead import in_order
+from numpack.io._bytes import COPY, fill, write_rows
 from numpack.io._chunks import whole_chunks
-from numpack.io._deps import need
-from numpack.io._raw import COPY, fill, write_rows
+from numpack.io._errors import need
+from numpack.io._prefetch import in_order
 from numpack.io._sizes import estimate_chunk_rows, ranges
 
 # Codecs of format 3 whose bytes say how they are to be decoded; numcodecs has them under the same names.

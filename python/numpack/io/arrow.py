@@ -9,13 +9,7 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack._aliases import also_named
-from numpack.io._deps import need
-from numpack.io._given import name_list, plain_array
-from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
-from numpack.io._stored import metered, stored_array
-from numpack.io._stream import Options, block_size, store_arrays
-from numpack.io._tables import (
+from numpack.io._arrow_tables import (
     Section,
     nested,
     picked,
@@ -26,6 +20,12 @@ from numpack.io._tables import (
     table_schema,
     table_source,
 )
+from numpack.io._errors import need
+from numpack.io._export import metered, stored_array
+from numpack.io._import import Options, block_size, store_arrays
+from numpack.io._inputs import name_list, plain_array
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
 
 @also_named(column="columns", column_names="columns")

@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack.io._casts import number_dtype
+from numpack.io._export import Stored, metered, stored_array
 from numpack.io._form import form_of
-from numpack.io._given import name_list
 from numpack.io._head import read_head
+from numpack.io._import import Options, block_size, stem, store_arrays
+from numpack.io._inputs import name_list
 from numpack.io._lines import opened_lines
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
-from numpack.io._stored import Stored, metered, stored_array
-from numpack.io._stream import Options, block_size, stem, store_arrays
-from numpack.io._text import Text
+from numpack.io._text_rows import Text
 
 _FLOATS = "%.18e"
 

@@ -9,15 +9,7 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack._aliases import also_named
-from numpack.io._deps import need
-from numpack.io._foreign import check_readable, sound, sound_source
-from numpack.io._partial import new_file
-from numpack.io._parts import Room
-from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
-from numpack.io._stored import metered, stored_array
-from numpack.io._stream import Options, block_size, stem, store_arrays
-from numpack.io._tables import (
+from numpack.io._arrow_tables import (
     Section,
     picked,
     pieces,
@@ -28,6 +20,13 @@ from numpack.io._tables import (
     table_schema,
     table_source,
 )
+from numpack.io._errors import check_readable, need, sound, sound_source
+from numpack.io._export import metered, stored_array
+from numpack.io._import import Options, block_size, stem, store_arrays
+from numpack.io._partial import new_file
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._spill import Room
 
 _KIND = "Feather file of version 2"
 

@@ -8,16 +8,15 @@ import numpy as np
 
 from numpack import NumPack
 from numpack._aliases import also_named
+from numpack.io._bytes import COPY, FilePart, file_blocks
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
-from numpack.io._deps import need
-from numpack.io._foreign import sound, sound_source
+from numpack.io._errors import need, sound, sound_source
+from numpack.io._export import Stored, check_tree, metered, stored_arrays
+from numpack.io._import import Names, Options, Source, block_size, one_name, picked_members, store_arrays
 from numpack.io._partial import new_file
-from numpack.io._parts import Room
 from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, FilePart, file_blocks
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, check_count
-from numpack.io._stored import Stored, check_tree, metered, stored_arrays
-from numpack.io._stream import Names, Options, Source, block_size, one_name, picked_members, store_arrays
+from numpack.io._spill import Room
 
 _KIND = "HDF5 file"
 # What h5py raises for what lies in a file.

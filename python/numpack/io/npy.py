@@ -19,12 +19,9 @@ from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from numpack import NumPack
-from numpack.io._partial import new_file
-from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY, FilePart, column_blocks, file_blocks, row_blocks, write_rows
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
-from numpack.io._stored import Stored, metered, only, stored_arrays
-from numpack.io._stream import (
+from numpack.io._bytes import COPY, FilePart, column_blocks, file_blocks, row_blocks, write_rows
+from numpack.io._export import Stored, metered, only, stored_arrays
+from numpack.io._import import (
     Names,
     Options,
     Source,
@@ -35,6 +32,9 @@ from numpack.io._stream import (
     stem,
     store_arrays,
 )
+from numpack.io._partial import new_file
+from numpack.io._progress import Meter, Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
 _MAGIC = b"\x93NUMPY"
 # How a .npz begins, with members and without; what comes at the end of a file does not make it one.

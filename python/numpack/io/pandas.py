@@ -9,15 +9,15 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack._aliases import also_named
+from numpack.io._arrow_tables import table_columns
 from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, Rows, split
-from numpack.io._deps import need
-from numpack.io._given import name_list
+from numpack.io._errors import need
+from numpack.io._export import metered, stored_array
+from numpack.io._import import Options, Source, store_arrays
+from numpack.io._inputs import name_list
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
-from numpack.io._stored import metered, stored_array
-from numpack.io._stream import Options, Source, store_arrays
-from numpack.io._tables import table_columns
 
 
 @also_named(column="columns", column_names="columns")

@@ -9,15 +9,7 @@ import numpy.typing as npt
 
 from numpack import NumPack
 from numpack._aliases import also_named
-from numpack.io._ahead import ended, read_ahead
-from numpack.io._deps import need
-from numpack.io._foreign import check_readable, sound, sound_source
-from numpack.io._partial import new_file
-from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
-from numpack.io._stored import metered, stored_array
-from numpack.io._stream import Options, block_size, stem, store_arrays
-from numpack.io._tables import (
+from numpack.io._arrow_tables import (
     Section,
     picked,
     pieces,
@@ -30,6 +22,13 @@ from numpack.io._tables import (
     table_schema,
     table_source,
 )
+from numpack.io._errors import check_readable, need, sound, sound_source
+from numpack.io._export import metered, stored_array
+from numpack.io._import import Options, block_size, stem, store_arrays
+from numpack.io._partial import new_file
+from numpack.io._prefetch import ended, read_ahead
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
 from numpack.io.arrow import from_table as from_parquet_table
 from numpack.io.arrow import to_table as to_parquet_table
 

@@ -14,9 +14,9 @@ from typing import IO, Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import urlsplit
 
 from numpack import NumPack
-from numpack.io._deps import need
+from numpack.io._errors import need
 from numpack.io._formats import ENDINGS, FORMATS
-from numpack.io._given import check_flag
+from numpack.io._inputs import check_flag
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
 

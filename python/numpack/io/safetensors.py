@@ -17,13 +17,10 @@ import numpy as np
 from numpack import NumPack
 from numpack._aliases import also_named
 from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dtype
-from numpack.io._deps import need
-from numpack.io._partial import new_file
-from numpack.io._progress import Progress
-from numpack.io._raw import COPY, FilePart, file_blocks, write_rows
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
-from numpack.io._stored import Stored, metered, stored_arrays
-from numpack.io._stream import (
+from numpack.io._bytes import COPY, FilePart, file_blocks, write_rows
+from numpack.io._errors import need
+from numpack.io._export import Stored, metered, stored_arrays
+from numpack.io._import import (
     Names,
     Options,
     Source,
@@ -34,6 +31,9 @@ from numpack.io._stream import (
     read_whole,
     store_arrays,
 )
+from numpack.io._partial import new_file
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
 _DTYPES = {
     "BOOL": "bool",

@@ -12,13 +12,9 @@ import numpy as np
 
 from numpack import NumPack
 from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dtype
-from numpack.io._deps import need
-from numpack.io._given import plain_array
-from numpack.io._partial import new_file
-from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
-from numpack.io._stored import metered, only, stored_array, stored_arrays
-from numpack.io._stream import (
+from numpack.io._errors import need
+from numpack.io._export import metered, only, stored_array, stored_arrays
+from numpack.io._import import (
     Names,
     Options,
     Source,
@@ -29,6 +25,10 @@ from numpack.io._stream import (
     stem,
     store_arrays,
 )
+from numpack.io._inputs import plain_array
+from numpack.io._partial import new_file
+from numpack.io._progress import Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
 
 
 def from_pt(

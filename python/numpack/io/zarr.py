@@ -9,15 +9,11 @@ import numpy as np
 
 from numpack import NumPack
 from numpack._aliases import also_named
+from numpack.io._bytes import COPY
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
-from numpack.io._deps import need
-from numpack.io._partial import new_folder
-from numpack.io._parts import Room
-from numpack.io._progress import Meter, Progress
-from numpack.io._raw import COPY
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
-from numpack.io._stored import Stored, check_tree, metered, stored_arrays
-from numpack.io._stream import (
+from numpack.io._errors import need
+from numpack.io._export import Stored, check_tree, metered, stored_arrays
+from numpack.io._import import (
     Names,
     Options,
     Source,
@@ -27,6 +23,10 @@ from numpack.io._stream import (
     stem,
     store_arrays,
 )
+from numpack.io._partial import new_folder
+from numpack.io._progress import Meter, Progress
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._spill import Room
 from numpack.io._zarr_rows import row_chunks
 
 _MARKS = ("zarr.json", ".zgroup", ".zarray")

@@ -9,8 +9,8 @@ from typing import Any, Optional, Tuple
 
 import numpy as np
 
-from numpack.io._deps import need
-from numpack.io._given import check_unmasked, plain_array
+from numpack.io._errors import need
+from numpack.io._inputs import check_unmasked, plain_array
 from numpack.io.arrow import arrow_to_numpy_zero_copy, numpy_to_arrow_zero_copy
 
 

@@ -118,23 +118,8 @@ fn dtype_of(descr: &str) -> Option<(DataType, bool)> {
 }
 
 /// Kind and bytes of a dtype, as NumPy writes them.
-fn code_of(dtype: DataType) -> &'static str {
-    match dtype {
-        DataType::Bool => "b1",
-        DataType::Uint8 => "u1",
-        DataType::Uint16 => "u2",
-        DataType::Uint32 => "u4",
-        DataType::Uint64 => "u8",
-        DataType::Int8 => "i1",
-        DataType::Int16 => "i2",
-        DataType::Int32 => "i4",
-        DataType::Int64 => "i8",
-        DataType::Float16 => "f2",
-        DataType::Float32 => "f4",
-        DataType::Float64 => "f8",
-        DataType::Complex64 => "c8",
-        DataType::Complex128 => "c16",
-    }
+fn code_of(dtype: DataType) -> String {
+    format!("{}{}", dtype.kind(), dtype.size_bytes())
 }
 
 /// The header, in version 1 of the format, of an array in C order.

@@ -14,8 +14,8 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use numpack::storage::Partial;
-use numpack::{ArrayView, DataType, NpkError, ParallelIO};
+use numpack::disk::Partial;
+use numpack::{ArrayView, DataType, NpkError, Store};
 
 pub(crate) use header::Header;
 
@@ -100,7 +100,7 @@ impl<'a> Source<'a> {
 /// # Errors
 /// `ArrayNotFound`, `Corrupted`; `Io`, of kind `AlreadyExists` when there is a file and `overwrite` is off.
 pub(crate) fn export(
-    store: &ParallelIO,
+    store: &Store,
     name: &str,
     (path, overwrite): (&Path, bool),
     chunk_size: Option<u64>,

@@ -2,8 +2,8 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod convert;
-mod handed_over;
+mod import_export;
+mod interpreter;
 mod npy;
 mod search;
 mod stores;
@@ -66,15 +66,15 @@ fn on_terminal(dir: &Path, columns: u16, arguments: &[&str]) -> String {
 }
 
 /// A store with deleted rows, NaN, infinity, a scalar and a name that would turn a terminal red.
-fn example(dir: &Path) -> ParallelIO {
-    let store = ParallelIO::new(dir.join("data.npk")).unwrap();
+fn example(dir: &Path) -> Store {
+    let store = Store::new(dir.join("data.npk")).unwrap();
     let numbers: Vec<f32> = (0..1000).map(|i| i as f32 / 2.0).collect();
     store.save_slice("numbers", &numbers, &[500, 2]).unwrap();
     store.drop_arrays("numbers", Some(&[0, 3])).unwrap();
     store.save_slice("special", &[f64::NAN, f64::INFINITY, -1.5, 2.5], &[4]).unwrap();
     store.save_slice("scalar", &[7_u64 << 60], &[]).unwrap();
     store.save_slice("\u{1b}[31mred", &[true, false], &[2, 1]).unwrap();
-    store.save_slice("complex", &[num_complex::Complex32::new(1.0, -2.0)], &[1]).unwrap();
+    store.save_slice("complex", &[numpack::num_complex::Complex32::new(1.0, -2.0)], &[1]).unwrap();
     store.save_slice::<i16>("none", &[], &[0, 3]).unwrap();
     store
 }

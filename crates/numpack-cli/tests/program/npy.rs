@@ -25,7 +25,7 @@ pub(super) fn file(version: u8, descr: &str, fortran: bool, shape: &str, data: &
 fn imported(dir: &Path, bytes: &[u8]) -> (DataType, Vec<u64>, Vec<u8>) {
     fs::write(dir.join("a.npy"), bytes).unwrap();
     let told = json_of(dir, &["import", "a.npy", "a.npk", "--overwrite"]);
-    let store = ParallelIO::new(dir.join("a.npk")).unwrap();
+    let store = Store::new(dir.join("a.npk")).unwrap();
     let array = store.get_array_metadata("a").unwrap();
     assert_eq!(told["arrays"][0]["shape"], json!(array.shape));
     assert_eq!(told["arrays"][0]["dtype"], array.dtype.name());
@@ -82,7 +82,7 @@ fn every_shape_and_order() {
     for size in ["1", "200"] {
         let arguments = ["import", "a.npy", "a.npk", "--overwrite", "--chunk-size", size];
         text(dir.path(), &arguments);
-        let store = ParallelIO::new(dir.path().join("a.npk")).unwrap();
+        let store = Store::new(dir.path().join("a.npk")).unwrap();
         assert_eq!(store.get_array_view("a").unwrap().row_bytes(0..9).unwrap(), in_c);
         text(dir.path(), &["export", "a.npk", "b.npy", "--overwrite", "--chunk-size", size]);
         assert!(fs::read(dir.path().join("b.npy")).unwrap().ends_with(&in_c));

@@ -11,7 +11,7 @@ use super::{json_of, on_terminal, refused, text};
 
 /// `data.npk` with points on a line, one of them deleted, and sets.
 fn points(dir: &Path) {
-    let store = ParallelIO::new(dir.join("data.npk")).unwrap();
+    let store = Store::new(dir.join("data.npk")).unwrap();
     let points: Vec<f32> = (0..100).flat_map(|i| [i as f32, 1.0]).collect();
     store.save_slice("points", &points, &[100, 2]).unwrap();
     store.drop_arrays("points", Some(&[3])).unwrap();
@@ -91,7 +91,7 @@ fn tables_fit_where_they_are_shown() {
         assert!(shown.lines().all(|line| line.chars().count() <= usize::from(columns)), "{shown}");
     }
     // NaN has no number in JSON.
-    let store = ParallelIO::new(dir.path().join("nan.npk")).unwrap();
+    let store = Store::new(dir.path().join("nan.npk")).unwrap();
     store.save_slice("v", &[f32::NAN, 0.0], &[1, 2]).unwrap();
     let found = json_of(dir.path(), &["search", "nan.npk", "v", "--query", "1,1", "--metric", "dot"]);
     assert_eq!(found["queries"][0]["hits"][0]["score"], "nan");

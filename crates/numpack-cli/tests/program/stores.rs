@@ -1,4 +1,4 @@
-//! What was there before conversions: looking into stores, checking, compacting, packing.
+//! Looking into stores, checking them, compacting, packing and unpacking.
 
 use std::fs;
 use std::path::Path;
@@ -197,7 +197,7 @@ fn a_narrow_terminal_gets_narrow_lines_and_a_pipe_gets_all() {
 
 /// A store whose packing takes a while at the highest level.
 fn slow_to_pack(dir: &Path) {
-    let store = ParallelIO::new(dir.join("data.npk")).unwrap();
+    let store = Store::new(dir.join("data.npk")).unwrap();
     let noise = |i: u32| i.wrapping_mul(2_654_435_761).rotate_left(i % 31) % 1000;
     let numbers: Vec<u32> = (0..16 << 20).map(noise).collect();
     store.save_slice("numbers", &numbers, &[numbers.len() as u64]).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Decoding trusts no length: every read is checked against the bytes that are there.
 
-use super::op::Run;
+use crate::rows::run::Run;
 
 /// What is wrong with a payload, in words.
 pub(crate) type Malformed = &'static str;
@@ -148,7 +148,7 @@ impl<'a> Decoder<'a> {
             let len = self.varint()?;
             end = start
                 .checked_add(len)
-                .filter(|&end| end <= crate::catalog::MAX_ROWS)
+                .filter(|&end| end <= crate::types::shape::MAX_ROWS)
                 .ok_or("a run is too long")?;
             runs.push(Run { start, len });
         }

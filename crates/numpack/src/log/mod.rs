@@ -1,7 +1,8 @@
 //! The commit log `metadata.npkm`: what a record says, how it is framed, read and written.
 //!
-//! Byte tables are in `docs/format.md`. Nothing here touches data files or the catalog.
+//! Byte tables are in `docs/on-disk-format.md`. Nothing here touches data files or the catalog.
 
+pub(crate) mod catalog;
 pub(crate) mod codec;
 pub(crate) mod op;
 pub(crate) mod reader;

@@ -4,17 +4,11 @@
 //! must refuse one that it does not understand.
 
 use super::codec::{Decoder, Encoder, Malformed};
-use crate::core::dtype::DataType;
+use crate::rows::run::Run;
+use crate::types::dtype::DataType;
 
 /// Flag of an operation that a reader may step over when it does not know the tag.
 const MAY_IGNORE: u16 = 1;
-
-/// A run of physical rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Run {
-    pub(crate) start: u64,
-    pub(crate) len: u64,
-}
 
 /// A data file as the log names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

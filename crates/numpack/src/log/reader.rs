@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use super::op::{self, Op};
 use super::record::{self, BadHeader, FILE_HEADER, FileHeader, HEADER, Header};
-use crate::core::checksum::crc32c;
-use crate::core::error::{NpkError, NpkResult};
-use crate::storage::{Access, FileName, Folder, StorageFile};
+use crate::checksum::crc32c;
+use crate::disk::{Access, FileName, Folder, StorageFile};
+use crate::types::error::{NpkError, NpkResult};
 
 /// Bytes read at once when records follow one another.
 const WINDOW: usize = 256 << 10;

@@ -6,7 +6,7 @@
 //! The redo bytes have a checksum of their own, so that opening can step over them.
 
 use super::op::{self, Op};
-use crate::core::checksum::crc32c;
+use crate::checksum::crc32c;
 
 /// Version of the format that this program writes, and the newest it reads.
 pub(crate) const VERSION: u32 = 1;

@@ -1,4 +1,4 @@
-//! The test vectors of `docs/format.md`, held against the code in both directions.
+//! The test vectors of `docs/on-disk-format.md`, held against the code in both directions.
 //!
 //! The document was written from the tables in it by another program, not by this code, so a vector that does
 //! not fit means that the format has changed or that the document is wrong.
@@ -7,16 +7,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::codec::{Decoder, Encoder};
-use super::op::{self, FileRecord, Op, Put, Run, SnapshotArray};
+use super::op::{self, FileRecord, Op, Put, SnapshotArray};
 use super::reader::{Cursor, LogFile, Next};
 use super::record::{self, FileHeader, VERSION};
-use crate::core::checksum::crc32c;
-use crate::core::dtype::DataType;
-use crate::core::error::NpkError;
-use crate::storage::control::{Control, Hints};
-use crate::storage::{Access, FileName, Folder, OsFolder};
+use crate::checksum::crc32c;
+use crate::disk::control::{Control, Hints};
+use crate::disk::{Access, FileName, Folder, OsFolder};
+use crate::rows::run::Run;
+use crate::types::dtype::DataType;
+use crate::types::error::NpkError;
 
-const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md"));
+const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/on-disk-format.md"));
 const TIME: u64 = 1_700_000_000_000_000;
 /// The records of the document's first log, in order.
 const RECORDS: [&str; 9] = [

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::op::Op;
 use super::reader::{LogFile, Position};
 use super::record::{self, FILE_HEADER, FileHeader, Framed, HEADER};
-use crate::core::error::{NpkError, NpkResult};
-use crate::storage::{Access, FileName, Folder};
+use crate::disk::{Access, FileName, Folder};
+use crate::types::error::{NpkError, NpkResult};
 
 /// The log grows in steps of at least this many bytes, ahead of what is written.
 const STEP: u64 = 256 << 10;
@@ -32,7 +32,7 @@ impl Tail {
     /// Sequence number of the commit to come.
     ///
     /// # Errors
-    /// `Corrupted` when there is none left. Writing a million commits a second takes nine years to get there,
+    /// `Corrupted` when there is none left. WriteGuard a million commits a second takes nine years to get there,
     /// so the number that the log gives its last commit is not one that a writer gave it.
     pub(crate) fn next_seq(&self) -> NpkResult<u64> {
         let last = self.seq();

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::format::{BLOCK, Codec};
-use crate::core::dtype::DataType;
+use crate::types::dtype::DataType;
 
 /// Bytes in the middle of a block that are tried in every way.
 const SAMPLE: usize = 16 << 10;
@@ -14,7 +14,7 @@ const SAMPLE: usize = 16 << 10;
 const WORTH: usize = 64;
 
 /// What one thread works with.
-pub(super) struct Kit {
+pub(super) struct Scratch {
     compressor: Option<(i32, Compressor<'static>)>,
     decompressor: Option<Decompressor<'static>>,
     /// The block as it is in the array.
@@ -24,19 +24,19 @@ pub(super) struct Kit {
     shuffled: Vec<u8>,
 }
 
-/// Kits that wait for a thread; there are never more than threads at work.
+/// ScratchPool that wait for a thread; there are never more than threads at work.
 #[derive(Default)]
-pub(super) struct Kits {
-    kits: Mutex<Vec<Kit>>,
+pub(super) struct ScratchPool {
+    kits: Mutex<Vec<Scratch>>,
     /// Memory of blocks that are written: fresh memory costs more than compressing does where it is easy.
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
-impl Kits {
+impl ScratchPool {
     /// Lends a kit to `work`.
-    pub(super) fn with<R>(&self, work: impl FnOnce(&mut Kit) -> R) -> R {
+    pub(super) fn with<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
         let kept = self.kits.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut kit = kept.unwrap_or_else(Kit::new);
+        let mut kit = kept.unwrap_or_else(Scratch::new);
         for taken in [&mut kit.raw, &mut kit.packed].into_iter().filter(|memory| memory.capacity() == 0) {
             *taken = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         }
@@ -51,10 +51,10 @@ impl Kits {
     }
 }
 
-impl Kit {
-    fn new() -> Kit {
+impl Scratch {
+    fn new() -> Scratch {
         let (raw, packed, shuffled) = (Vec::new(), Vec::new(), Vec::new());
-        Kit { compressor: None, decompressor: None, raw, packed, shuffled }
+        Scratch { compressor: None, decompressor: None, raw, packed, shuffled }
     }
 
     /// Compresses the first `len` bytes of `raw` into `packed`, or says that they are better stored.
@@ -101,7 +101,7 @@ impl Kit {
         compressor(&mut self.compressor, level)?.compress_to_buffer(source, &mut self.packed)
     }
 
-    /// Undoes [`Kit::pack`] for a block whose bytes are in `packed`; false when they do not give exactly
+    /// Undoes [`Scratch::pack`] for a block whose bytes are in `packed`; false when they do not give exactly
     /// `len` bytes.
     pub(super) fn unpack(&mut self, codec: Codec, len: usize, item: usize) -> std::io::Result<bool> {
         if codec == Codec::Stored {

@@ -1,4 +1,4 @@
-//! The bytes of a package: header, blocks, index, trailer. `docs/format.md` has the tables and an example.
+//! The bytes of a package: header, blocks, index, trailer. `docs/on-disk-format.md` has the tables and an example.
 //!
 //! Decoding trusts nothing: lengths are checked against the bytes that are there, shapes against the number of
 //! blocks, and every byte of the file is either a constant or covered by a checksum.
@@ -7,12 +7,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::catalog::checked_bytes;
-use crate::core::checksum::crc32c;
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::checksum::crc32c;
 use crate::log::codec::{Decoder, Encoder, Malformed};
-use crate::log::op::Run;
+use crate::rows::run::Run;
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
+use crate::types::shape::checked_bytes;
 
 /// Version of the format written here.
 pub(super) const VERSION: u32 = 1;

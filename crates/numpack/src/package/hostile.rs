@@ -7,11 +7,11 @@ use proptest::prelude::*;
 
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER};
 use super::{UnpackOptions, info, quiet, unpack};
-use crate::core::checksum::crc32c;
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
-use crate::log::op::Run;
+use crate::checksum::crc32c;
 use crate::options::Durability;
+use crate::rows::run::Run;
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// An array of one block that is stored as given.
 fn entry(name: &str, shape: &[u64], contents: &[u8], codec: Codec, stored: &[u8]) -> (Entry, Vec<u8>) {
@@ -66,11 +66,11 @@ fn names_are_names_and_never_paths() {
     write(&file, &parts);
     unpack(&file, Some(&target), UnpackOptions::new(), quiet).unwrap();
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
-    let store = crate::ParallelIO::new(target.clone()).unwrap();
+    let store = crate::Store::new(target.clone()).unwrap();
     assert!(names.iter().all(|name| store.load_array::<u8>(name).unwrap().len() == 3));
     for entry in fs::read_dir(&target).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(crate::storage::FileName::parse(&name).is_some(), "{name}");
+        assert!(crate::disk::FileName::parse(&name).is_some(), "{name}");
     }
 }
 
@@ -152,7 +152,7 @@ fn later_versions_and_other_files_are_told_apart() {
 
 /// The bytes of the fenced block `name` of the format document.
 fn vector(name: &str) -> Vec<u8> {
-    const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md"));
+    const DOCUMENT: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/on-disk-format.md"));
     let (_, rest) = DOCUMENT.split_once(&format!("```hex {name}\n")).unwrap();
     let (text, _) = rest.split_once("```").unwrap();
     let digits = text.lines().flat_map(|line| line.split('#').next().unwrap().split_whitespace());
@@ -184,7 +184,7 @@ fn the_bytes_of_the_document() {
     let (file, target) = (dir.path().join("x.npkg"), dir.path().join("x.npk"));
     fs::write(&file, vector("package")).unwrap();
     unpack(&file, Some(&target), UnpackOptions::new(), quiet).unwrap();
-    let store = crate::ParallelIO::new(target).unwrap();
+    let store = crate::Store::new(target).unwrap();
     assert_eq!(store.load_vec::<i16>("a").unwrap(), (vec![2], vec![1, 3]));
     let packed = super::PackOptions::new().keep_deleted(true).overwrite(true);
     super::pack(store.path(), Some(&file), packed, quiet).unwrap();

@@ -11,7 +11,7 @@
 //! # fn main() -> NpkResult<()> {
 //! # let dir = tempfile::tempdir().map_err(|e| NpkError::Io { path: "temp".into(), source: e })?;
 //! # let source = dir.path().join("data.npk");
-//! ParallelIO::new(source.clone())?.save_slice("a", &[1_i64, 2, 3], &[3])?;
+//! Store::new(source.clone())?.save_slice("a", &[1_i64, 2, 3], &[3])?;
 //! let file = package::pack(&source, None, PackOptions::new(), package::quiet)?;
 //! assert_eq!(package::info(&file)?.arrays[0].shape, [3]);
 //! let copy = dir.path().join("copy.npk");
@@ -36,8 +36,8 @@ pub use options::{PackOptions, UnpackOptions};
 pub use reader::{info, unpack, unpack_into, verify};
 pub use writer::pack;
 
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

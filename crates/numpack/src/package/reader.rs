@@ -5,17 +5,17 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::codec::{Kits, item_bytes};
+use super::codec::{ScratchPool, item_bytes};
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
 use super::options::UnpackOptions;
 use super::{PackageInfo, PackedArray, Progress, beside, exists, refused, report};
-use crate::core::checksum::{combine, crc32c};
-use crate::core::error::{NpkError, NpkResult};
+use crate::checksum::{combine, crc32c};
+use crate::disk::{FileName, Partial, StorageFile};
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
-use crate::storage::{FileName, Partial, StorageFile};
-use crate::store::ParallelIO;
-use crate::store::internal::NewArray;
+use crate::store::NewArray;
+use crate::store::Store;
+use crate::types::error::{NpkError, NpkResult};
 
 /// Blocks that each thread gets at once.
 const BLOCKS_A_THREAD: usize = 16;
@@ -90,7 +90,7 @@ pub fn unpack(
 /// As for [`unpack`]; `ReadOnly`, `Poisoned`.
 pub fn unpack_into(
     source: impl AsRef<Path>,
-    store: &ParallelIO,
+    store: &Store,
     options: UnpackOptions,
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> NpkResult<()> {
@@ -110,7 +110,7 @@ pub fn verify(
     let package = Package::open(source, true)?;
     let mut now = package.begin();
     let nowhere: Vec<Target<'_>> = package.entries.iter().map(|_| None).collect();
-    package.fill(0, &nowhere, (&Kits::default(), source), |bytes| {
+    package.fill(0, &nowhere, (&ScratchPool::default(), source), |bytes| {
         now.done += bytes;
         report(&mut progress, source, now)
     })?;
@@ -188,12 +188,12 @@ impl<'a> Package<'a> {
 
     fn unpack_into(
         &self,
-        store: &ParallelIO,
+        store: &Store,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> NpkResult<()> {
         let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();
         let mut now = self.begin();
-        let kits = Kits::default();
+        let kits = ScratchPool::default();
         let filled = store.replace_all(&arrays, &mut |first, files| {
             if first == 0 {
                 // A full disk was given room, and the call begins again.
@@ -222,7 +222,7 @@ impl<'a> Package<'a> {
         &self,
         first: usize,
         targets: &[Target<'_>],
-        (kits, target): (&Kits, &Path),
+        (kits, target): (&ScratchPool, &Path),
         mut done: impl FnMut(u64) -> NpkResult<()>,
     ) -> NpkResult<Vec<u32>> {
         let mut sums = vec![0; targets.len()];
@@ -270,7 +270,12 @@ impl<'a> Package<'a> {
     }
 
     /// Writes the contents of a block and returns their place, length and checksum.
-    fn unpack_block(&self, job: &Job<'_>, kits: &Kits, target: &Path) -> NpkResult<(usize, usize, u32)> {
+    fn unpack_block(
+        &self,
+        job: &Job<'_>,
+        kits: &ScratchPool,
+        target: &Path,
+    ) -> NpkResult<(usize, usize, u32)> {
         let io = |e| NpkError::io(self.path, e);
         let damaged = |reason: &str| NpkError::corrupted(self.path, job.from, reason);
         kits.with(|kit| {

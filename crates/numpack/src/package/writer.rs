@@ -6,18 +6,18 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::codec::{Kits, item_bytes};
+use super::codec::{ScratchPool, item_bytes};
 use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
 use super::options::PackOptions;
 use super::{Progress, beside, exists, refused, report};
-use crate::core::checksum::{combine, crc32c};
-use crate::core::error::{NpkError, NpkResult};
-use crate::log::op::Run;
+use crate::checksum::{combine, crc32c};
+use crate::disk::Partial;
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
-use crate::storage::Partial;
-use crate::store::ParallelIO;
-use crate::store::internal::{Snapshot, SnapshotArray};
+use crate::rows::run::Run;
+use crate::store::Store;
+use crate::store::{Snapshot, SnapshotArray};
+use crate::types::error::{NpkError, NpkResult};
 
 /// Blocks that each thread gets at once: enough that none waits long for another.
 const BLOCKS_A_THREAD: usize = 8;
@@ -61,7 +61,7 @@ pub fn pack(
     Ok(target)
 }
 
-fn open_source(source: &Path) -> NpkResult<ParallelIO> {
+fn open_source(source: &Path) -> NpkResult<Store> {
     let metadata = source.metadata().map_err(|e| NpkError::io(source, e))?;
     let none = || refused("source", source, "there is no NumPack store");
     if !metadata.is_dir() {
@@ -135,7 +135,7 @@ struct Writer<'a> {
     file: &'a File,
     path: &'a Path,
     options: PackOptions,
-    kits: Kits,
+    kits: ScratchPool,
     entries: Vec<Entry>,
     /// Arrays that are still to be opened, the last one next.
     waiting: Vec<(usize, usize)>,
@@ -152,7 +152,7 @@ impl<'a> Writer<'a> {
             order.iter().map(|&index| entry(snapshot, index, options.keep_deleted)).collect();
         let total = entries.iter().map(Entry::bytes).sum();
         let waiting = order.into_iter().enumerate().rev().collect();
-        let (kits, progress) = (Kits::default(), Progress { done: 0, total });
+        let (kits, progress) = (ScratchPool::default(), Progress { done: 0, total });
         let current = None;
         Writer { snapshot, file, path, options, kits, entries, waiting, current, at: HEADER, progress }
     }
@@ -253,7 +253,7 @@ impl Job {
         self.at + self.len as u64 == self.source.total
     }
 
-    fn pack(self, kits: &Kits, level: Option<i32>) -> NpkResult<Packed> {
+    fn pack(self, kits: &ScratchPool, level: Option<i32>) -> NpkResult<Packed> {
         kits.with(|kit| {
             kit.raw.resize(self.len.max(kit.raw.len()), 0);
             let raw = &mut kit.raw[..self.len];

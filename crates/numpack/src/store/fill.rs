@@ -2,10 +2,10 @@
 
 use std::mem::MaybeUninit;
 
-use super::handle::ParallelIO;
-use super::read::Target;
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::store::handle::Store;
+use crate::store::reading::read::Target;
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// The caller's memory, which has been found to have the right size.
 pub(crate) struct Filled<B>(pub(crate) B);
@@ -40,7 +40,7 @@ impl<B: AsMut<[MaybeUninit<u8>]>> Target for Filled<B> {
     }
 }
 
-impl ParallelIO {
+impl Store {
     /// The whole array, little-endian in C order, in memory that `allocate` returns for its dtype and shape.
     ///
     /// `allocate` is called again when the array changes its shape while it is read.
@@ -60,11 +60,11 @@ impl ParallelIO {
         Ok(target.0)
     }
 
-    /// Rows by index, as [`ParallelIO::getitem`], in memory that `allocate` returns for their dtype and shape.
+    /// Rows by index, as [`Store::getitem`], in memory that `allocate` returns for their dtype and shape.
     /// `of` is the number of rows that the indexes are about, as in [`RawRows`](crate::RawRows).
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, `RowsChanged`, and those of [`ParallelIO::load_into`].
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, `RowsChanged`, and those of [`Store::load_into`].
     pub fn getitem_into<B: AsMut<[MaybeUninit<u8>]>>(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! `ParallelIO`: the handle that programs hold. It converts types, takes the lock and calls the verb.
+//! `Store`: the handle that programs hold. It converts types, takes the lock and calls the verb.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,19 +6,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
-use super::core::{Core, Writing};
-use super::metadata::{ArrayMetadata, HIDDEN_PREFIX};
-use super::open::{open_folder, open_path, own_core};
-use super::raw::{Elements, RawArray, RawDrop, RawRows};
-use super::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
-use super::verify::{Report, verify};
-use crate::core::dtype::DataType;
-use crate::core::element::{NpkElement, bytes_of};
-use crate::core::error::{NpkError, NpkResult};
+use crate::disk::Folder;
 use crate::options::{Mode, OpenOptions};
-use crate::storage::Folder;
-use crate::stream::{RowStream, StreamIterator};
-use crate::view::ArrayView;
+use crate::store::buffers::{Elements, RawArray, RawDrop, RawRows};
+use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::metadata::{ArrayMetadata, HIDDEN_PREFIX};
+use crate::store::recovery::open::{open_folder, open_path, own_core};
+use crate::store::recovery::verify::{Report, verify};
+use crate::store::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
+use crate::types::dtype::DataType;
+use crate::types::element::{NpkElement, bytes_of};
+use crate::types::error::{NpkError, NpkResult};
 
 /// An open store of named arrays.
 ///
@@ -26,7 +24,7 @@ use crate::view::ArrayView;
 /// Every mutating call is one commit: all or nothing, whenever the process dies. A handle works on in a
 /// forked child.
 #[derive(Clone, Debug)]
-pub struct ParallelIO {
+pub struct Store {
     shared: Arc<Shared>,
 }
 
@@ -34,16 +32,16 @@ pub struct ParallelIO {
 struct Shared {
     path: PathBuf,
     options: OpenOptions,
-    core: ArcSwap<Core>,
+    core: ArcSwap<StoreState>,
 }
 
-impl ParallelIO {
+impl Store {
     /// Opens the store at `path`, making it when missing.
     ///
     /// # Errors
     /// Those of [`OpenOptions::open`].
-    pub fn new(path: PathBuf) -> NpkResult<Self> {
-        Self::open(&path, OpenOptions::new())
+    pub fn new(path: impl AsRef<Path>) -> NpkResult<Self> {
+        Self::open(path.as_ref(), OpenOptions::new())
     }
 
     pub(crate) fn open(path: &Path, options: OpenOptions) -> NpkResult<Self> {
@@ -62,8 +60,8 @@ impl ParallelIO {
         Self::with_core(core, path, options)
     }
 
-    fn with_core(core: Arc<Core>, path: PathBuf, options: OpenOptions) -> NpkResult<Self> {
-        let store = ParallelIO { shared: Arc::new(Shared { path, options, core: ArcSwap::new(core) }) };
+    fn with_core(core: Arc<StoreState>, path: PathBuf, options: OpenOptions) -> NpkResult<Self> {
+        let store = Store { shared: Arc::new(Shared { path, options, core: ArcSwap::new(core) }) };
         if options.mode == Mode::Truncate {
             store.reset()?;
         }
@@ -71,11 +69,14 @@ impl ParallelIO {
     }
 
     /// The core of this process; a forked child opens its own.
-    pub(crate) fn core(&self) -> NpkResult<Arc<Core>> {
+    pub(crate) fn core(&self) -> NpkResult<Arc<StoreState>> {
         own_core(&self.shared.core)
     }
 
-    pub(super) fn write<R>(&self, verb: impl Fn(&Core, &Writing<'_>) -> NpkResult<R>) -> NpkResult<R> {
+    pub(crate) fn write<R>(
+        &self,
+        verb: impl Fn(&StoreState, &WriteGuard<'_>) -> NpkResult<R>,
+    ) -> NpkResult<R> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
         match verb(&core, &writing) {
@@ -111,7 +112,7 @@ impl ParallelIO {
     /// Saves one array from a slice in C order.
     ///
     /// # Errors
-    /// `InvalidShape` when the slice does not fill the shape, and those of [`ParallelIO::save_arrays`].
+    /// `InvalidShape` when the slice does not fill the shape, and those of [`Store::save_arrays`].
     pub fn save_slice<T: NpkElement>(&self, name: &str, values: &[T], shape: &[u64]) -> NpkResult<()> {
         self.save_raw(&[RawArray { name, dtype: T::DTYPE, shape, bytes: bytes_of(values) }])
     }
@@ -119,7 +120,7 @@ impl ParallelIO {
     /// Saves arrays given as bytes, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::save_slice`].
+    /// As for [`Store::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.save(writing, arrays, Vec::new()))
     }
@@ -136,7 +137,7 @@ impl ParallelIO {
     /// The whole array as its shape and its elements in C order.
     ///
     /// # Errors
-    /// As for [`ParallelIO::load_array`].
+    /// As for [`Store::load_array`].
     pub fn load_vec<T: NpkElement>(&self, name: &str) -> NpkResult<(Vec<u64>, Vec<T>)> {
         let core = self.core()?;
         let (array, target) = core.read_range(name, |array| {
@@ -149,7 +150,7 @@ impl ParallelIO {
     /// Rows by index: negative ones count from the end; any order, any number of times.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`ParallelIO::load_array`].
+    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`Store::load_array`].
     pub fn getitem<T: NpkElement>(&self, name: &str, indexes: &[i64]) -> NpkResult<ArrayD<T>> {
         let core = self.core()?;
         let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
@@ -164,49 +165,13 @@ impl ParallelIO {
     /// Rows by index, as little-endian bytes in C order.
     ///
     /// # Errors
-    /// As for [`ParallelIO::getitem`], without regard to types.
+    /// As for [`Store::getitem`], without regard to types.
     pub fn read_rows(&self, name: &str, indexes: &[i64]) -> NpkResult<Vec<u8>> {
         let core = self.core()?;
         let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
             Elements::<u8>::with_len(rows.saturating_mul(array.row_bytes()))
         })?;
         finish(&core, &array, target)
-    }
-
-    /// An iterator over batches of `rows` rows, in constant memory. Each batch is of one commit; rows that
-    /// are appended while it runs are seen.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
-    pub fn stream_load<T: NpkElement>(&self, name: &str, rows: usize) -> NpkResult<StreamIterator<T>> {
-        let array = self.core()?.array(name)?;
-        check_dtype_of::<T>(&array)?;
-        Ok(StreamIterator::new(RowStream::new(self.clone(), &array, rows)?))
-    }
-
-    /// As [`ParallelIO::stream_load`], for arrays of any dtype in memory of the caller.
-    ///
-    /// # Errors
-    /// `InvalidArgument` when `rows` is 0, and those of [`ParallelIO::load_array`].
-    pub fn stream_rows(&self, name: &str, rows: usize) -> NpkResult<RowStream> {
-        RowStream::new(self.clone(), &*self.core()?.array(name)?, rows)
-    }
-
-    /// A lazy view of the array: nothing is read until it is asked for.
-    ///
-    /// # Errors
-    /// `ArrayNotFound`, `Corrupted`, `Io`.
-    pub fn get_array_view(&self, name: &str) -> NpkResult<ArrayView> {
-        ArrayView::new(self.core()?, name)
-    }
-
-    /// Views of the arrays that `wanted` picks by their names, hidden ones among them: all as of one commit, the
-    /// oldest array first.
-    ///
-    /// # Errors
-    /// `Locked`, `Corrupted`, `Io`.
-    pub fn get_array_views(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<ArrayView>> {
-        ArrayView::of_one_commit(self.core()?, wanted)
     }
 
     /// Appends rows to an array. Costs the new rows alone, however long the array is.
@@ -220,7 +185,7 @@ impl ParallelIO {
     /// Appends rows to several arrays in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::append_rows`]; `InvalidArgument` for a name given twice.
+    /// As for [`Store::append_rows`]; `InvalidArgument` for a name given twice.
     pub fn append_many<T: NpkElement>(&self, rows: &[(&str, &ArrayD<T>)]) -> NpkResult<()> {
         let parts: Vec<_> =
             rows.iter().map(|(name, array)| (*name, shape_of(array), array.as_standard_layout())).collect();
@@ -234,7 +199,7 @@ impl ParallelIO {
     /// Appends whole rows given as a slice in C order; their number follows from the array's row shape.
     ///
     /// # Errors
-    /// As for [`ParallelIO::append_rows`].
+    /// As for [`Store::append_rows`].
     pub fn append_slice<T: NpkElement>(&self, name: &str, values: &[T]) -> NpkResult<()> {
         let shape = self.shape_for(name, values.len())?;
         self.append_raw(&[RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) }])
@@ -243,7 +208,7 @@ impl ParallelIO {
     /// Appends rows given as bytes to several arrays, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::append_many`].
+    /// As for [`Store::append_many`].
     pub fn append_raw(&self, rows: &[RawArray<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.append(writing, rows))
     }
@@ -251,7 +216,7 @@ impl ParallelIO {
     /// Replaces rows by index, in place; of an index given twice the last row wins.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, and those of [`ParallelIO::append_rows`].
+    /// `IndexOutOfBounds`, and those of [`Store::append_rows`].
     pub fn replace_rows<T: NpkElement>(
         &self,
         name: &str,
@@ -264,7 +229,7 @@ impl ParallelIO {
     /// Replaces rows of several arrays in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_rows`]; `InvalidArgument` for a name given twice.
+    /// As for [`Store::replace_rows`]; `InvalidArgument` for a name given twice.
     pub fn replace_many<T: NpkElement>(&self, replaces: &[(&str, &ArrayD<T>, &[i64])]) -> NpkResult<()> {
         let parts: Vec<_> = replaces
             .iter()
@@ -284,7 +249,7 @@ impl ParallelIO {
     /// Replaces rows given as a slice in C order, one row for every index.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_rows`].
+    /// As for [`Store::replace_rows`].
     pub fn replace_slice<T: NpkElement>(&self, name: &str, values: &[T], indexes: &[i64]) -> NpkResult<()> {
         let shape = self.shape_for(name, values.len())?;
         let rows = RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) };
@@ -294,7 +259,7 @@ impl ParallelIO {
     /// Replaces rows given as bytes in several arrays, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::replace_many`]; `RowsChanged`.
+    /// As for [`Store::replace_many`]; `RowsChanged`.
     pub fn replace_raw(&self, replaces: &[RawRows<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.replace(writing, replaces))
     }
@@ -313,7 +278,7 @@ impl ParallelIO {
     /// Removes several arrays in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::drop_arrays`].
+    /// As for [`Store::drop_arrays`].
     pub fn drop_many(&self, names: &[&str]) -> NpkResult<()> {
         self.write(|core, writing| core.remove_arrays(writing, names))
     }
@@ -321,7 +286,7 @@ impl ParallelIO {
     /// Deletes rows of several arrays logically, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::drop_arrays`]; `InvalidArgument` for a name given twice.
+    /// As for [`Store::drop_arrays`]; `InvalidArgument` for a name given twice.
     pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
         let drops: Vec<_> =
             drops.iter().map(|&(name, indexes)| RawDrop { name, indexes, of: None }).collect();
@@ -331,7 +296,7 @@ impl ParallelIO {
     /// Deletes rows of several arrays logically, in one commit.
     ///
     /// # Errors
-    /// As for [`ParallelIO::drop_rows_many`]; `RowsChanged`.
+    /// As for [`Store::drop_rows_many`]; `RowsChanged`.
     pub fn drop_rows_raw(&self, drops: &[RawDrop<'_>]) -> NpkResult<()> {
         self.write(|core, writing| core.drop_rows(writing, drops))
     }
@@ -342,14 +307,6 @@ impl ParallelIO {
     /// `ArrayNotFound`, `Locked`, `ReadOnly`, `Io`.
     pub fn compact_array(&self, name: &str) -> NpkResult<()> {
         self.write(|core, writing| core.compact(writing, name))
-    }
-
-    /// The same as [`ParallelIO::compact_array`].
-    ///
-    /// # Errors
-    /// As for [`ParallelIO::compact_array`].
-    pub fn update(&self, name: &str) -> NpkResult<()> {
-        self.compact_array(name)
     }
 
     /// Copies the live rows of an array to a new array.
@@ -379,11 +336,6 @@ impl ParallelIO {
         // Reading new commits failed: every call that returns a result says so.
         core.refresh().unwrap_or_default();
         core.with_catalog(|catalog| catalog.arrays().iter().map(|array| array.name.to_string()).collect())
-    }
-
-    /// The same as [`ParallelIO::list_arrays`].
-    pub fn get_member_list(&self) -> Vec<String> {
-        self.list_arrays()
     }
 
     /// Description of an array.

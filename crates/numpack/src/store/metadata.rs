@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::core::Core;
-use crate::catalog::ArrayState;
-use crate::core::dtype::DataType;
+use crate::log::catalog::ArrayState;
+use crate::store::commit::state::StoreState;
+use crate::types::dtype::DataType;
 
 /// How the names of hidden arrays begin: those in which tools keep what belongs to other arrays, such as the names
 /// of their columns. Listings leave them out; by its name a hidden array is an array like any other.
 pub const HIDDEN_PREFIX: &str = ".numpack/";
 
 /// Name of the hidden array that keeps the names of an array's columns: it goes and is renamed with that array.
-pub(super) fn columns_of(name: &str) -> String {
+pub(crate) fn columns_of(name: &str) -> String {
     format!("{HIDDEN_PREFIX}columns/{name}")
 }
 
@@ -43,7 +43,7 @@ impl ArrayMetadata {
         self.name.starts_with(HIDDEN_PREFIX)
     }
 
-    pub(super) fn of(array: &ArrayState) -> ArrayMetadata {
+    pub(crate) fn of(array: &ArrayState) -> ArrayMetadata {
         ArrayMetadata {
             name: array.name.to_string(),
             shape: array.logical_shape(),
@@ -57,7 +57,7 @@ impl ArrayMetadata {
     }
 }
 
-impl Core {
+impl StoreState {
     /// The store's folder.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().to_owned()

@@ -1,52 +1,30 @@
-//! The store: one file for each verb, over the `Core` they share.
+//! The store: verbs over the state they share, reading beside writers, and recovery.
 
-mod append;
-mod append_from;
-mod clone;
-mod core;
-mod delete;
+mod buffers;
+mod commit;
 mod fill;
 mod handle;
 mod metadata;
-mod open;
-mod overlay;
-mod raw;
-mod read;
-mod recover;
-mod rename;
-mod replace;
-mod replace_all;
-mod save;
-mod save_from;
-mod search;
-mod snapshot;
-mod sound;
-mod sync;
+mod reading;
+mod recovery;
+mod stream;
 mod typed;
-mod verify;
+mod verbs;
+mod view;
 mod writable;
 
-pub use append_from::FileRows;
-pub use handle::ParallelIO;
+pub use buffers::{RawArray, RawDrop, RawRows};
+pub use handle::Store;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
-pub use raw::{RawArray, RawDrop, RawRows};
-pub(crate) use read::Source;
-pub use save::check_name;
-pub use save_from::{ArrayWriter, Incoming};
-pub use verify::{Finding, Report};
+pub(crate) use reading::snapshot::{Snapshot, SnapshotArray};
+pub use recovery::verify::{Finding, Report};
+pub use stream::{RowStream, StreamIterator};
+pub use verbs::append_from::FileRows;
+pub use verbs::ingest::{ArrayWriter, Incoming};
+pub(crate) use verbs::replace_all::NewArray;
+pub use verbs::save::check_name;
+pub use view::{ArrayView, PrivateCopy};
 pub use writable::WritableView;
 
 /// Longest array name in bytes.
 pub(crate) const MAX_NAME: usize = 1024;
-
-/// What views, streams and packages need of the store's inside.
-pub(crate) mod internal {
-    pub(crate) use super::core::Core;
-    pub(crate) use super::fill::Filled;
-    pub(crate) use super::open::own_core;
-    pub(crate) use super::raw::Elements;
-    pub(crate) use super::read::{Target, require_rows};
-    pub(crate) use super::replace_all::NewArray;
-    pub(crate) use super::snapshot::{Snapshot, SnapshotArray};
-    pub(crate) use super::typed::{check_dtype_of, finish, into_array};
-}

@@ -2,25 +2,25 @@
 
 use ndarray::{ArrayD, IxDyn};
 
-use super::core::Core;
-use super::raw::Elements;
-use crate::catalog::ArrayState;
-use crate::core::dtype::DataType;
-use crate::core::element::{NpkElement, bytes_of};
-use crate::core::error::{NpkError, NpkResult};
+use crate::log::catalog::ArrayState;
+use crate::store::buffers::Elements;
+use crate::store::commit::state::StoreState;
+use crate::types::dtype::DataType;
+use crate::types::element::{NpkElement, bytes_of};
+use crate::types::error::{NpkError, NpkResult};
 
 /// The shape as the store writes it.
-pub(super) fn shape_of<T>(array: &ArrayD<T>) -> Vec<u64> {
+pub(crate) fn shape_of<T>(array: &ArrayD<T>) -> Vec<u64> {
     array.shape().iter().map(|&dim| dim as u64).collect()
 }
 
 /// The elements of an array in C order, as bytes.
-pub(super) fn elements<'a, T: NpkElement>(array: &'a ndarray::CowArray<'_, T, IxDyn>) -> &'a [u8] {
+pub(crate) fn elements<'a, T: NpkElement>(array: &'a ndarray::CowArray<'_, T, IxDyn>) -> &'a [u8] {
     bytes_of(array.as_slice().unwrap_or_default())
 }
 
 /// An error when a given dtype is not that of `T`.
-pub(super) fn check_dtype<T: NpkElement>(name: &str, found: DataType) -> NpkResult<()> {
+pub(crate) fn check_dtype<T: NpkElement>(name: &str, found: DataType) -> NpkResult<()> {
     if found == T::DTYPE {
         return Ok(());
     }
@@ -37,7 +37,7 @@ pub(crate) fn check_dtype_of<T: NpkElement>(array: &ArrayState) -> NpkResult<()>
 
 /// The filled target as a vector.
 pub(crate) fn finish<T: NpkElement>(
-    core: &Core,
+    core: &StoreState,
     array: &ArrayState,
     target: Elements<T>,
 ) -> NpkResult<Vec<T>> {
@@ -49,7 +49,7 @@ pub(crate) fn finish<T: NpkElement>(
 
 /// The filled target as an array of this shape.
 pub(crate) fn into_array<T: NpkElement>(
-    core: &Core,
+    core: &StoreState,
     array: &ArrayState,
     shape: &[u64],
     target: Elements<T>,
@@ -58,7 +58,7 @@ pub(crate) fn into_array<T: NpkElement>(
 }
 
 /// A vector as an array of this shape.
-pub(super) fn to_array<T>(name: &str, shape: &[u64], values: Vec<T>) -> NpkResult<ArrayD<T>> {
+pub(crate) fn to_array<T>(name: &str, shape: &[u64], values: Vec<T>) -> NpkResult<ArrayD<T>> {
     let dims: Vec<usize> = shape.iter().map(|&dim| dim as usize).collect();
     ArrayD::from_shape_vec(dims, values).map_err(|_| NpkError::InvalidShape {
         array: name.to_owned(),

@@ -7,24 +7,24 @@
 
 use std::sync::Arc;
 
-use super::core::{Core, Writing};
-use super::handle::ParallelIO;
-use super::read::Source;
-use crate::catalog::ArrayState;
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::disk::Mapping;
+use crate::log::catalog::ArrayState;
 use crate::log::op::Op;
-use crate::storage::Mapping;
+use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::handle::Store;
+use crate::store::reading::read::Source;
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// The live bytes of one array, mapped for writing.
 #[derive(Debug)]
 pub struct WritableView {
-    store: ParallelIO,
+    store: Store,
     source: Source,
     mapping: Option<Arc<Mapping>>,
 }
 
-impl ParallelIO {
+impl Store {
     /// Maps the live file of an array for writing. Costs a commit; the sync of a checkpoint too when rows of
     /// the array were replaced since the last one.
     ///
@@ -83,9 +83,9 @@ impl WritableView {
     }
 }
 
-impl Core {
+impl StoreState {
     /// Commits that the log says nothing about the bytes of this array any more.
-    fn renounce(&self, writing: &Writing<'_>, array: &ArrayState) -> NpkResult<()> {
+    fn renounce(&self, writing: &WriteGuard<'_>, array: &ArrayState) -> NpkResult<()> {
         if self.with_catalog(|catalog| catalog.replaced.contains(&array.id)) {
             self.checkpoint(writing)?;
         }
@@ -97,7 +97,7 @@ impl Core {
     }
 }
 
-fn check(core: &Core, array: &ArrayState) -> NpkResult<()> {
+fn check(core: &StoreState, array: &ArrayState) -> NpkResult<()> {
     if !array.deleted.is_empty() {
         return Err(NpkError::InvalidArgument {
             argument: "array",
@@ -105,7 +105,7 @@ fn check(core: &Core, array: &ArrayState) -> NpkResult<()> {
             reason: "rows are deleted: compact the array before mapping it for writing",
         });
     }
-    if !core.folder.traits().mapped_writes {
+    if !core.folder.capabilities().mapped_writes {
         let reason = "this file system cannot promise room for stores to mapped memory";
         let error = std::io::Error::new(std::io::ErrorKind::Unsupported, reason);
         return Err(NpkError::io(core.folder.path(), error));

@@ -2,17 +2,19 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::data::Vectors;
-use super::exact::{Exact, Query};
-use super::level::SimdLevel;
-use super::metric::Metric;
-use super::product::Product;
-use super::scan::Scan;
-use super::select::{Filter, Selection};
-use super::topk::{Hit, TopK};
-use crate::core::error::{NpkError, NpkResult};
-use crate::deleted::DeletedRows;
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::rows::deleted::DeletedRows;
+use crate::types::error::{NpkError, NpkResult};
+use crate::vector::candidates::product::Product;
+use crate::vector::kernels::cpu::SimdLevel;
+use crate::vector::kernels::exact::Exact;
+use crate::vector::kernels::float_mode::in_default_mode;
+use crate::vector::kernels::measure::Query;
+use crate::vector::metric::Metric;
+use crate::vector::scan::Scan;
+use crate::vector::select::{Filter, Selection};
+use crate::vector::topk::{Hit, TopK};
+use crate::vector::vectors::Vectors;
 
 /// Rows scored by one task of [`VectorEngine::batch_compute`].
 const BATCH_ROWS: usize = 512;
@@ -141,6 +143,16 @@ impl VectorEngine {
         rows: &Vectors<'_>,
         metric: Metric,
     ) -> NpkResult<Vec<f64>> {
+        in_default_mode(|| self.scores(cancel, queries, rows, metric))
+    }
+
+    fn scores(
+        &self,
+        cancel: &AtomicBool,
+        queries: &Vectors<'_>,
+        rows: &Vectors<'_>,
+        metric: Metric,
+    ) -> NpkResult<Vec<f64>> {
         let exact = Exact::new(self.level, metric, queries.dtype(), rows.dtype())?;
         queries.check_dims(rows.dims())?;
         let mut scores = zeros(queries.rows(), rows.rows())?;
@@ -155,7 +167,7 @@ impl VectorEngine {
         tasks.sort_by_key(|(numbers, _, _)| numbers.first().copied());
         let work = |(numbers, query, scores): (&[u64], &Query, &mut [f64])| {
             if !cancel.load(Ordering::Relaxed) {
-                exact.score(query, &table, numbers, scores);
+                in_default_mode(|| exact.score(query, &table, numbers, scores));
             }
         };
         if self.threads() > 1 && table.row_bytes() * numbers.len() * queries.len() >= PARALLEL_BYTES {
@@ -214,11 +226,13 @@ impl VectorEngine {
         k: usize,
         options: &SearchOptions<'_>,
     ) -> NpkResult<Hits> {
-        let scan = self.scan(queries, rows.dims(), rows.dtype(), metric)?;
-        let deleted = DeletedRows::default();
-        let selection = Selection::new(options.filter, rows.rows() as u64, &deleted)?;
-        let found = scan.top_k(&rows.table(), &selection, k, options.cancel)?;
-        Ok(Hits::new(found, metric))
+        in_default_mode(|| {
+            let scan = self.scan(queries, rows.dims(), rows.dtype(), metric)?;
+            let deleted = DeletedRows::default();
+            let selection = Selection::new(options.filter, rows.rows() as u64, &deleted)?;
+            let found = scan.top_k(&rows.table(), &selection, k, options.cancel)?;
+            Ok(Hits::new(found, metric))
+        })
     }
 
     /// Joins the best rows so far with those of a further segment, whose rows are numbered from `offset`.
@@ -260,16 +274,18 @@ impl VectorEngine {
             });
         }
         let segment = self.top_k(query, rows, metric, k)?;
+        let rows: Vec<u64> = segment.indices.iter().map(|row| row.saturating_add(offset)).collect();
         let mut best = TopK::new(k);
-        if k > 0 {
-            best.push_all(indices, scores, metric.is_similarity());
-            let rows: Vec<u64> = segment.indices.iter().map(|row| row.saturating_add(offset)).collect();
-            best.push_all(&rows, &segment.scores, metric.is_similarity());
-        }
-        Ok(Hits::new(vec![best.into_hits()], metric))
+        in_default_mode(|| {
+            if k > 0 {
+                best.push_all(indices, scores, metric.is_similarity());
+                best.push_all(&rows, &segment.scores, metric.is_similarity());
+            }
+            Ok(Hits::new(vec![best.into_hits()], metric))
+        })
     }
 
-    /// A scan for these queries.
+    /// A scan for these queries; it and what is asked of it are for the default floating-point mode.
     pub(crate) fn scan(
         &self,
         queries: &Vectors<'_>,

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
 
 /// How two vectors are compared. `a` is the query, `b` the row; sums run over the elements.
 ///
@@ -106,7 +106,7 @@ impl Metric {
     }
 
     /// Whether vectors are sets of bits.
-    pub(super) const fn is_on_sets(self) -> bool {
+    pub(crate) const fn is_on_sets(self) -> bool {
         matches!(self, Metric::Hamming | Metric::Jaccard)
     }
 
@@ -115,7 +115,7 @@ impl Metric {
     }
 
     /// Checks the dtypes of both sides. Numbers may be mixed; sets are both bits or both booleans.
-    pub(super) fn check(self, queries: DataType, rows: DataType) -> NpkResult<()> {
+    pub(crate) fn check(self, queries: DataType, rows: DataType) -> NpkResult<()> {
         for dtype in [rows, queries] {
             if !self.takes(dtype) {
                 return Err(NpkError::UnsupportedDtype { metric: self.name(), dtype });

@@ -11,42 +11,22 @@
 //! * Cosine with a vector of length 0 is 0. Sums that leave `float64` are infinite or NaN as its arithmetic
 //!   says; integers beyond 2^53 are rounded to `float64` first.
 
-mod bits;
-mod bytes;
-mod certify;
-mod compare;
-mod data;
-mod element;
+mod candidates;
 mod engine;
-mod estimate;
-mod exact;
-#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-mod float16;
-mod level;
-mod matrix;
+mod kernels;
 mod metric;
-#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-mod popcount;
-#[cfg(all(target_arch = "x86_64", feature = "numkong"))]
-mod product;
-#[cfg(not(all(target_arch = "x86_64", feature = "numkong")))]
-#[path = "no_product.rs"]
-mod product;
-mod rounded;
 mod scan;
 mod select;
-#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-mod sixteen;
 mod topk;
-#[cfg(all(target_arch = "x86_64", feature = "avx512"))]
-mod vnni;
+mod vectors;
 
-pub(crate) use data::Table;
-pub use data::Vectors;
 pub use engine::{Capabilities, Hits, SearchOptions, VectorEngine};
-pub use level::SimdLevel;
+pub use kernels::cpu::SimdLevel;
+pub(crate) use kernels::float_mode::in_default_mode;
 pub use metric::Metric;
 pub(crate) use scan::Scan;
 pub use select::Filter;
 pub(crate) use select::Selection;
 pub(crate) use topk::{Hit, TopK};
+pub(crate) use vectors::Table;
+pub use vectors::Vectors;

@@ -5,16 +5,18 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::data::{Table, Vectors};
-use super::estimate::Estimates;
-use super::exact::{Exact, Query};
-use super::level::SimdLevel;
-use super::metric::Metric;
-use super::select::{Selection, Tile};
-use super::topk::{Hit, TopK};
-use crate::core::dtype::DataType;
-use crate::core::error::{NpkError, NpkResult};
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::types::dtype::DataType;
+use crate::types::error::{NpkError, NpkResult};
+use crate::vector::candidates::estimate::Estimates;
+use crate::vector::kernels::cpu::SimdLevel;
+use crate::vector::kernels::exact::Exact;
+use crate::vector::kernels::float_mode::in_default_mode;
+use crate::vector::kernels::measure::Query;
+use crate::vector::metric::Metric;
+use crate::vector::select::{Selection, Tile};
+use crate::vector::topk::{Hit, TopK};
+use crate::vector::vectors::{Table, Vectors};
 
 /// Rows of a tile at most.
 const TILE_ROWS: usize = 1024;
@@ -67,7 +69,8 @@ impl Scan {
         }
         let next = AtomicU64::new(0);
         let work = Work { scan: self, table, selection, k, next: &next, cancel };
-        let found = parallel::map(vec![(); self.threads_for(table, selection)], |()| work.run());
+        let found =
+            parallel::map(vec![(); self.threads_for(table, selection)], |()| in_default_mode(|| work.run()));
         let mut merged: Vec<TopK> = vec![TopK::new(k); self.queries.len()];
         for heaps in found {
             for (all, heap) in merged.iter_mut().zip(heaps?) {
@@ -140,5 +143,51 @@ impl Work<'_> {
         let scores = &mut scores[..physical.len()];
         self.scan.exact.score(&self.scan.queries[query], self.table, physical, scores);
         heaps[query].push_all(logical, scores, self.scan.metric.is_similarity());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::deleted::DeletedRows;
+    use crate::types::element::NpkElement;
+    use crate::vector::Filter;
+    use half::f16;
+    use proptest::prelude::*;
+
+    /// The hits of a level, as bits. Tests have tiles of bfloat16 on every machine (`product.rs`).
+    fn hits<T: NpkElement>(level: SimdLevel, metric: Metric, queries: &[T], rows: &[T]) -> Vec<(u64, u64)> {
+        const DIMS: usize = 40;
+        let (queries, rows) =
+            (Vectors::from_slice(queries, DIMS).unwrap(), Vectors::from_slice(rows, DIMS).unwrap());
+        let scan = Scan::new(level, 1, metric, &queries, rows.dtype()).unwrap();
+        let (deleted, filter) =
+            (DeletedRows::default(), Filter::Slice { start: Some(3), stop: None, step: None });
+        let selection = Selection::new(Some(filter), rows.rows() as u64, &deleted).unwrap();
+        let found = scan.top_k(&rows.table(), &selection, 9, None).unwrap();
+        found.iter().flatten().map(|hit| (hit.row, hit.merit.to_bits())).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_search_by_tiles_of_bfloat16_finds_what_plain_loops_find(
+            values in proptest::collection::vec(-1.0..1.0_f32, 40 * 200),
+            scale in -90..20_i32,
+            queries in prop_oneof![Just(4_usize), Just(33), Just(130)],
+            rows in prop_oneof![Just(13_usize), Just(1500)],
+        ) {
+            let values: Vec<f32> = values.iter().map(|x| x * 2_f32.powi(scale)).collect();
+            let halves: Vec<f16> = values.iter().map(|&x| f16::from_f32(x)).collect();
+            let take = |count: usize| 0..count * 40;
+            let (long, long_half) = (values.repeat(8), halves.repeat(8));
+            for metric in [Metric::Dot, Metric::Cosine, Metric::L2, Metric::L2Squared] {
+                let search = |level| hits(level, metric, &values[take(queries)], &long[take(rows)]);
+                prop_assert_eq!(search(SimdLevel::Amx), search(SimdLevel::Serial), "{}", metric);
+                let search = |level| hits(level, metric, &halves[take(queries)], &long_half[take(rows)]);
+                prop_assert_eq!(search(SimdLevel::Amx), search(SimdLevel::Serial), "{} float16", metric);
+            }
+        }
     }
 }

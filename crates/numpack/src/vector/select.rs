@@ -5,8 +5,8 @@
 
 use std::ops::Range;
 
-use crate::core::error::{NpkError, NpkResult};
-use crate::deleted::DeletedRows;
+use crate::rows::deleted::DeletedRows;
+use crate::types::error::{NpkError, NpkResult};
 
 /// Rows that a search may return.
 #[derive(Clone, Copy, Debug)]

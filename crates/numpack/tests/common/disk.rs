@@ -11,8 +11,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use numpack::storage::{
-    Access, FileName, Folder, Identity, LockKind, Mapping, OsFolder, StorageFile, Traits,
+use numpack::disk::{
+    Access, FileName, Folder, FsCapabilities, Identity, LockKind, Mapping, OsFolder, StorageFile,
 };
 
 /// A call that is about to be made. Files are numbered in the order in which they were first seen.
@@ -128,7 +128,9 @@ fn whole<R>(rule: &dyn Rule, call: Call<'_>, act: impl FnOnce() -> io::Result<R>
     }
 }
 
-impl Folder for Disk {
+// SAFETY: files are those of a real folder, which every call that is let through reaches.
+#[expect(unsafe_code, reason = "the engine relies on what a folder promises")]
+unsafe impl Folder for Disk {
     fn path(&self) -> &Path {
         self.inner.path()
     }
@@ -137,8 +139,8 @@ impl Folder for Disk {
         self.inner.identity()
     }
 
-    fn traits(&self) -> Traits {
-        self.inner.traits()
+    fn capabilities(&self) -> FsCapabilities {
+        self.inner.capabilities()
     }
 
     fn boot_id(&self) -> [u8; 16] {
@@ -218,7 +220,9 @@ impl DiskFile {
     }
 }
 
-impl StorageFile for DiskFile {
+// SAFETY: reads, lengths and mappings are those of the real file behind; a refused read is an error.
+#[expect(unsafe_code, reason = "the engine relies on what a file promises")]
+unsafe impl StorageFile for DiskFile {
     fn len(&self) -> io::Result<u64> {
         self.whole(Call::Look, || self.inner.len())
     }

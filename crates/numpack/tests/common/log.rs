@@ -1,4 +1,4 @@
-//! The framing of a log as `docs/format.md` has it, written a second time: sound checksums for any bytes.
+//! The framing of a log as `docs/on-disk-format.md` has it, written a second time: sound checksums for any bytes.
 
 const FILE_HEADER: usize = 64;
 const HEADER: usize = 40;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 pub(crate) type Contents = BTreeMap<String, (Vec<u64>, Vec<f32>)>;
 
 /// One mutating call.
-pub(crate) type Act = fn(&ParallelIO) -> NpkResult<()>;
+pub(crate) type Act = fn(&Store) -> NpkResult<()>;
 
 /// A call, and what the store is like when it is made.
 pub(crate) struct Scene {
@@ -34,7 +34,7 @@ pub(crate) fn values(first: usize, n: usize) -> Vec<f32> {
     (first..first + n).map(|v| v as f32).collect()
 }
 
-pub(crate) fn contents(store: &ParallelIO) -> NpkResult<Contents> {
+pub(crate) fn contents(store: &Store) -> NpkResult<Contents> {
     store.list_arrays().into_iter().map(|name| Ok((name.clone(), store.load_vec(&name)?))).collect()
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> PathBuf {
 
 /// Three arrays of rows of four, one of them with deleted rows, and a scalar.
 pub(crate) fn small(path: &Path) {
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     store.save_slice("a", &values(0, 200), &[50, 4]).unwrap();
     store.save_slice("b", &values(1000, 80), &[20, 4]).unwrap();
     store.save_slice("c", &values(2000, 120), &[30, 4]).unwrap();
@@ -65,7 +65,7 @@ const BIG: usize = (1 << 20) / 4 + 100;
 /// A large array saved so often that a retired file waits to be used again.
 fn with_spare(path: &Path) {
     small(path);
-    let store = ParallelIO::new(path.to_owned()).unwrap();
+    let store = Store::new(path.to_owned()).unwrap();
     for i in 0..3 {
         store.save_slice("big", &values(i, BIG), &[BIG as u64]).unwrap();
     }
@@ -75,7 +75,7 @@ fn with_spare(path: &Path) {
 fn before_checkpoint(path: &Path) {
     // Without replaced rows, whose redo bytes keep a log for longer.
     let open = |path: &Path| {
-        let store = ParallelIO::new(path.to_owned()).unwrap();
+        let store = Store::new(path.to_owned()).unwrap();
         store.save_slice("a", &values(0, 200), &[50, 4]).unwrap();
         store.drop_arrays("a", Some(&[3, 7])).unwrap();
         store
@@ -95,24 +95,24 @@ fn before_checkpoint(path: &Path) {
     (1..saves).for_each(|_| long_save(&store).unwrap());
 }
 
-fn long_save(store: &ParallelIO) -> NpkResult<()> {
+fn long_save(store: &Store) -> NpkResult<()> {
     let name = "n".repeat(1000);
     store.save_slice(&name, &values(store.list_arrays().len(), 4), &[4])
 }
 
-fn save_several(store: &ParallelIO) -> NpkResult<()> {
+fn save_several(store: &Store) -> NpkResult<()> {
     let new: Vec<u8> = values(9000, 12).iter().flat_map(|v| v.to_le_bytes()).collect();
     let array = |name, shape| RawArray { name, dtype: DataType::Float32, shape, bytes: &new };
     store.save_raw(&[array("a", &[3, 4]), array("new", &[12]), array("c", &[2, 6])])
 }
 
-fn append_several(store: &ParallelIO) -> NpkResult<()> {
+fn append_several(store: &Store) -> NpkResult<()> {
     let rows: Vec<u8> = values(9000, 12).iter().flat_map(|v| v.to_le_bytes()).collect();
     let array = |name| RawArray { name, dtype: DataType::Float32, shape: &[3, 4], bytes: &rows };
     store.append_raw(&[array("a"), array("b"), array("c")])
 }
 
-fn replace_several(store: &ParallelIO) -> NpkResult<()> {
+fn replace_several(store: &Store) -> NpkResult<()> {
     let rows: Vec<u8> = values(9000, 12).iter().flat_map(|v| v.to_le_bytes()).collect();
     let array = |name| RawArray { name, dtype: DataType::Float32, shape: &[3, 4], bytes: &rows };
     store.replace_raw(&[
@@ -122,10 +122,10 @@ fn replace_several(store: &ParallelIO) -> NpkResult<()> {
     ])
 }
 
-fn unpack_over(store: &ParallelIO) -> NpkResult<()> {
+fn unpack_over(store: &Store) -> NpkResult<()> {
     static PACKAGE: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
         let dir = temp_dir();
-        let store = ParallelIO::new(dir.path().join("new.npk")).unwrap();
+        let store = Store::new(dir.path().join("new.npk")).unwrap();
         store.save_slice("a", &values(6000, 120), &[30, 4]).unwrap();
         store.save_slice("new", &values(7000, 80), &[20, 4]).unwrap();
         store.drop_arrays("new", Some(&[3, 7, -1])).unwrap();
@@ -137,7 +137,7 @@ fn unpack_over(store: &ParallelIO) -> NpkResult<()> {
 }
 
 /// Piece by piece; another array goes in the same commit.
-pub(crate) fn save_from(store: &ParallelIO, name: &str) -> NpkResult<()> {
+pub(crate) fn save_from(store: &Store, name: &str) -> NpkResult<()> {
     let bytes: Vec<u8> = values(5000, 60).iter().flat_map(|value| value.to_le_bytes()).collect();
     let (shape, dtype) = (&[15, 4], DataType::Float32);
     let array = Incoming { name, dtype, shape, overwrite: true, dropped: &["b"] };
@@ -167,9 +167,9 @@ pub(crate) const SCENES: [Scene; 21] = [
     scene("drop an array", small, |s| s.drop_arrays("b", None)),
     scene("compact", small, |s| s.compact_array("c")),
     scene("clone", small, |s| s.clone_array("c", "copy")),
-    scene("reset", small, ParallelIO::reset),
+    scene("reset", small, Store::reset),
     scene("unpack", small, unpack_over),
-    scene("sync", small, ParallelIO::sync_metadata),
+    scene("sync", small, Store::sync_metadata),
     scene("checkpoint", before_checkpoint, long_save),
 ];
 

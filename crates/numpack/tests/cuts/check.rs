@@ -71,7 +71,7 @@ fn journalled(path: &Path, boot: u8) -> (Arc<Disk>, Arc<Journal>) {
 pub(crate) fn die_then_cut(name: &str, calls: &[Step], states: usize) -> Tried {
     let (last, before) = (&calls[calls.len() - 1], &calls[..calls.len() - 2]);
     let open = |disk: &Arc<Disk>, durability| {
-        ParallelIO::open_folder(disk.clone(), OpenOptions::new().durability(durability)).unwrap()
+        Store::open_folder(disk.clone(), OpenOptions::new().durability(durability)).unwrap()
     };
     let mut tried = Tried::default();
     for at in 0.. {
@@ -113,7 +113,7 @@ fn run(script: &Script) -> Run {
     let (disk, journal) = journalled(dir.path(), 1);
     let open = |durability| {
         let options = OpenOptions::new().durability(durability);
-        ParallelIO::open_folder(disk.clone(), options).unwrap()
+        Store::open_folder(disk.clone(), options).unwrap()
     };
     let power = script.calls.iter().any(|(durability, _)| *durability == Durability::Power);
     let stores = (open(Durability::Process), power.then(|| open(Durability::Power)));
@@ -234,9 +234,9 @@ fn materialise(image: &Image, path: &Path) {
 }
 
 /// The store at `path` as the next boot finds it, and all that is in it.
-fn open_after(path: &Path, boot: u8) -> NpkResult<(ParallelIO, Contents)> {
+fn open_after(path: &Path, boot: u8) -> NpkResult<(Store, Contents)> {
     let disk = Disk::new(path, Arc::new(Sound), Some(boot));
-    let store = ParallelIO::open_folder(disk, OpenOptions::new())?;
+    let store = Store::open_folder(disk, OpenOptions::new())?;
     let got = contents(&store)?;
     Ok((store, got))
 }
@@ -244,7 +244,7 @@ fn open_after(path: &Path, boot: u8) -> NpkResult<(ParallelIO, Contents)> {
 /// What a reader finds, who may mend nothing; nothing where the cut left no store.
 fn read(path: &Path, boot: u8) -> NpkResult<Contents> {
     let disk = Disk::new(path, Arc::new(Sound), Some(boot));
-    match ParallelIO::open_folder(disk, OpenOptions::new().mode(Mode::Read)) {
+    match Store::open_folder(disk, OpenOptions::new().mode(Mode::Read)) {
         Err(NpkError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(Contents::new()),
         store => contents(&store?),
     }
@@ -289,7 +289,7 @@ fn cut_again(image: &Image, run: &Run, bounds: Bounds, path: &Path) -> Result<()
     let (disk, journal) = journalled(path, 9);
     let mut state = DiskState::holding(image, &disk.numbers());
     let options = OpenOptions::new().durability(Durability::Power);
-    let store = ParallelIO::open_folder(disk, options).map_err(|e| e.to_string())?;
+    let store = Store::open_folder(disk, options).map_err(|e| e.to_string())?;
     let recovered = (journal.len(), contents(&store).unwrap());
     let row = values(7, WIDTH);
     let grows = recovered.1.keys().next();

@@ -5,7 +5,7 @@ use std::io::Error;
 use std::sync::Mutex;
 
 use crate::common::disk::{Call, Rule, Verdict};
-use numpack::storage::FileName;
+use numpack::disk::FileName;
 
 /// One effect. A file keeps its number whatever it is called.
 #[derive(Clone, Debug)]

@@ -57,7 +57,7 @@ fn bytes(call: usize, rows: usize) -> Vec<u8> {
 
 impl Step {
     /// Makes the call on a store.
-    pub(crate) fn act(&self, store: &ParallelIO, call: usize) -> NpkResult<()> {
+    pub(crate) fn act(&self, store: &Store, call: usize) -> NpkResult<()> {
         match self {
             Step::Save(arrays) => with_rows(arrays, call, |raw| store.save_raw(raw)),
             Step::Append(arrays) => with_rows(arrays, call, |raw| store.append_raw(raw)),
@@ -190,7 +190,7 @@ impl Model {
 pub(crate) struct Span<'a>(pub(crate) &'a [Model]);
 
 impl Span<'_> {
-    /// Whether a row may hold `found` instead of what the state says, as design.md allows.
+    /// Whether a row may hold `found` instead of what the state says, as docs/protocol.md allows.
     fn may_hold(&self, array: &Array, id: u64, row: &[f32], found: &[f32]) -> bool {
         let place = (array.file, id);
         // A replace that counts is done again from the log; one that does not may be in the file.

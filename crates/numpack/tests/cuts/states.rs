@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::journal::Effect;
-use numpack::storage::FileName;
+use numpack::disk::FileName;
 
 const SECTOR: u64 = 512;
 

@@ -1,0 +1,55 @@
+//! `drop`: arrays, or rows of them; `reset`: all arrays.
+
+use numpack::{RawDrop, Store};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::input::names_of;
+use crate::row_indexes::{Rows, unless_rows_changed, until_rows_stay};
+use crate::store::NumPack;
+
+#[pymethods]
+impl NumPack {
+    /// drop(array_name, indexes=None): removes arrays, or deletes rows of them, in one commit.
+    ///
+    /// array_name: a name or a list of names. indexes: rows to delete logically (int, list, ndarray, slice,
+    /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. With an
+    /// array go the names of its columns. Raises KeyError, IndexError, ValueError.
+    #[pyo3(signature = (array_name, indexes=None))]
+    pub(crate) fn drop(
+        &self,
+        py: Python<'_>,
+        array_name: &Bound<'_, PyAny>,
+        indexes: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        if let Some(batch) = self.batch(py)? {
+            return batch.call_method1(intern!(py, "drop"), (array_name, indexes)).map(drop);
+        }
+        let open = self.opened(py)?;
+        let names = names_of(array_name)?;
+        let Some(indexes) = indexes else {
+            let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+            return open.write(py, |store| store.drop_many(&names));
+        };
+        until_rows_stay(|| {
+            let rows = names
+                .iter()
+                .map(|name| Rows::new(indexes, || open.rows_of(name)))
+                .collect::<PyResult<Vec<_>>>()?;
+            let drops: Vec<_> = names
+                .iter()
+                .zip(&rows)
+                .map(|(name, rows)| RawDrop { name, indexes: rows.as_slice(), of: rows.of() })
+                .collect();
+            open.write(py, |store| unless_rows_changed(store.drop_rows_raw(&drops)))
+        })
+    }
+
+    /// reset(): removes every array, in one commit.
+    fn reset(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(batch) = self.batch(py)? {
+            return batch.call_method0(intern!(py, "reset")).map(drop);
+        }
+        self.opened(py)?.write(py, Store::reset)
+    }
+}

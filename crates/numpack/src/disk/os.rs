@@ -1,0 +1,347 @@
+//! The real disk: one folder, its files opened relative to the folder's descriptor, links never followed.
+//!
+//! Tested on Linux. The macOS paths compile from the same calls; there the boot is unknown and locks end
+//! with their descriptor, which [`FsCapabilities`] says.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memmap2::MmapOptions;
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use crate::disk::mapping::Mapping;
+use crate::disk::name::FileName;
+use crate::disk::seam::{Access, Folder, FsCapabilities, Identity, LockKind, StorageFile};
+use crate::process::Private;
+
+/// A folder of the local file system.
+#[derive(Debug)]
+pub struct OsFolder {
+    path: PathBuf,
+    dir: Arc<OwnedFd>,
+    identity: Identity,
+    traits: FsCapabilities,
+}
+
+impl OsFolder {
+    /// Opens the folder at `path`.
+    ///
+    /// # Errors
+    /// The system's error; `NotADirectory` when `path` is something else.
+    pub fn open(path: &Path) -> io::Result<OsFolder> {
+        let path = std::path::absolute(path)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::open(&path, flags, Mode::empty())?;
+        let stat = rustix::fs::fstat(&dir)?;
+        let identity = identity_of(&stat);
+        let traits = traits_of(&dir)?;
+        Ok(OsFolder { path, dir: Arc::new(dir), identity, traits })
+    }
+}
+
+/// Device and file number, which have 64 bits or fewer.
+#[cfg_attr(target_os = "linux", expect(clippy::unnecessary_cast, reason = "on macOS a device is an i32"))]
+fn identity_of(stat: &rustix::fs::Stat) -> Identity {
+    Identity(stat.st_dev as u64, stat.st_ino)
+}
+
+#[cfg(target_os = "linux")]
+fn traits_of(dir: &OwnedFd) -> io::Result<FsCapabilities> {
+    /// NFS, SMB (three magics), FUSE, 9p, Ceph, AFS, Lustre, GPFS: other hosts may change files unseen.
+    const REMOTE: [u64; 10] = [
+        0x6969,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x0102_1997,
+        0x00c3_6400,
+        0x5346_414f,
+        0x0bd0_0bd0,
+        0x4750_4653,
+    ];
+    /// ext2/3/4 and tmpfs overwrite in place; copy-on-write file systems may need a block for a store.
+    const IN_PLACE: [u64; 2] = [0xef53, 0x0102_1994];
+    let kind = rustix::fs::fstatfs(dir)?.f_type as u64 & 0xffff_ffff;
+    let coherent = !REMOTE.contains(&kind);
+    Ok(FsCapabilities { coherent, mapped_writes: IN_PLACE.contains(&kind), locks_follow_mappings: coherent })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn traits_of(_dir: &OwnedFd) -> io::Result<FsCapabilities> {
+    Ok(FsCapabilities { coherent: true, mapped_writes: false, locks_follow_mappings: false })
+}
+
+// SAFETY: the calls below are the system's, on the files of one folder.
+#[expect(unsafe_code, reason = "the engine relies on what a folder promises")]
+unsafe impl Folder for OsFolder {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    fn capabilities(&self) -> FsCapabilities {
+        self.traits
+    }
+
+    fn boot_id(&self) -> [u8; 16] {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let digits: Vec<u8> =
+            text.bytes().filter_map(|b| char::from(b).to_digit(16)).map(|d| d as u8).collect();
+        let mut id = [0; 16];
+        for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = pair[0] << 4 | pair[1];
+        }
+        id
+    }
+
+    fn open(&self, name: FileName, access: Access) -> io::Result<Arc<dyn StorageFile>> {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+            Access::OpenOrCreate => OFlags::RDWR | OFlags::CREATE,
+            Access::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        } | OFlags::CLOEXEC
+            | OFlags::NOFOLLOW
+            | OFlags::NONBLOCK;
+        let mode = Mode::from_raw_mode(0o666);
+        let open = || rustix::fs::openat(&self.dir, name.to_string(), flags, mode);
+        let file = match open() {
+            // A file that an interrupted call left behind: nothing refers to it, a new one takes its name.
+            Err(rustix::io::Errno::EXIST) if access == Access::Create => {
+                self.remove(name)?;
+                open()?
+            }
+            other => other?,
+        };
+        let file = File::from(file);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name} is not a regular file")));
+        }
+        let private = (name == FileName::Lock).then(|| Private::new(&file, &self.dir));
+        Ok(Arc::new(OsFile {
+            _private: private,
+            file,
+            #[cfg(target_os = "linux")]
+            dir: Arc::clone(&self.dir),
+        }))
+    }
+
+    fn rename(&self, from: FileName, to: FileName) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.dir, from.to_string(), &self.dir, to.to_string())?)
+    }
+
+    fn remove(&self, name: FileName) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.dir, name.to_string(), AtFlags::empty())?)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.dir)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fsync(&self.dir)?)
+    }
+
+    fn check_present(&self) -> io::Result<()> {
+        if rustix::fs::fstat(&self.dir)?.st_nlink == 0 {
+            return Err(io::Error::new(ErrorKind::NotFound, "the store's folder was removed"));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+struct OsFile {
+    /// For the writers' lock, which no child may keep alive. Goes before the descriptors do.
+    _private: Option<Private>,
+    file: File,
+    #[cfg(target_os = "linux")]
+    dir: Arc<OwnedFd>,
+}
+
+// SAFETY: reads and lengths are the system's own, and a mapping is of this file and no longer than it.
+#[expect(unsafe_code, reason = "the engine relies on what a file promises")]
+unsafe impl StorageFile for OsFile {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn identity(&self) -> io::Result<Identity> {
+        let stat = rustix::fs::fstat(&self.file)?;
+        Ok(identity_of(&stat))
+    }
+
+    fn read_at(&self, mut buf: &mut [MaybeUninit<u8>], mut offset: u64) -> io::Result<()> {
+        while !buf.is_empty() {
+            let (read, rest) = match rustix::io::pread(&self.file, &mut *buf, offset) {
+                Err(rustix::io::Errno::INTR) => continue,
+                other => other?,
+            };
+            if read.is_empty() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            offset += read.len() as u64;
+            let left = rest.len();
+            let done = buf.len() - left;
+            buf = &mut buf[done..];
+        }
+        Ok(())
+    }
+
+    fn write_at(&self, parts: &[&[u8]], offset: u64) -> io::Result<()> {
+        write_parts(&self.file, parts, offset)
+    }
+
+    fn overwrite(&self, mapping: Option<&Mapping>, offset: u64, bytes: &[u8]) -> io::Result<u32> {
+        let len = bytes.len() as u64;
+        if let Some(mapping) = mapping {
+            mapping.prefault_writes(offset, len)?;
+            return mapping.write_summed(offset, bytes);
+        }
+        // A window for this call alone: several threads then fault in and unmap their pages at the same time.
+        let raw = MmapOptions::new().offset(offset).len(bytes.len()).map_raw(&self.file)?;
+        let window = Mapping::new(raw, len, true);
+        window.prefault_writes(0, len)?;
+        window.write_summed(0, bytes)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        use rustix::io::Errno;
+        match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len) {
+            // tmpfs of old kernels and network file systems: later writes reserve as they go.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.grow(offset + len),
+            other => Ok(other?),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.grow(offset + len)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn share_blocks_of(&self, source: FileName) -> io::Result<bool> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let source = rustix::fs::openat(&self.dir, source.to_string(), flags, Mode::empty())?;
+        Ok(rustix::fs::ioctl_ficlone(&self.file, &source).is_ok())
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn share_blocks_of(&self, _source: FileName) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn try_lock(&self, kind: LockKind) -> io::Result<bool> {
+        let result = match kind {
+            LockKind::Shared => self.file.try_lock_shared(),
+            LockKind::Exclusive => self.file.try_lock(),
+        };
+        match result {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn lock(&self, kind: LockKind) -> io::Result<()> {
+        loop {
+            let result = match kind {
+                LockKind::Shared => self.file.lock_shared(),
+                LockKind::Exclusive => self.file.lock(),
+            };
+            match result {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    fn unlock(&self) -> io::Result<()> {
+        self.file.unlock()
+    }
+
+    fn map(&self, len: u64, reserve: u64, writable: bool) -> io::Result<Mapping> {
+        let map = |size: u64| {
+            let mut options = MmapOptions::new();
+            options.len(usize::try_from(size).map_err(|_| ErrorKind::OutOfMemory)?);
+            if writable { options.map_raw(&self.file) } else { options.map_raw_read_only(&self.file) }
+        };
+        // The room is only address space; where that is scarce, do without.
+        let raw = map(len.saturating_add(reserve)).or_else(|_| map(len))?;
+        Ok(Mapping::new(raw, len, writable))
+    }
+
+    fn map_private(&self, len: u64) -> io::Result<Mapping> {
+        let len_usize = usize::try_from(len).map_err(|_| ErrorKind::OutOfMemory)?;
+        Ok(Mapping::new(private_map(&self.file, len_usize)?, len, true))
+    }
+
+    fn store(&self, mapping: &Mapping, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        mapping.write(offset, bytes)
+    }
+
+    fn store_word(&self, mapping: &Mapping, offset: u64, value: u64) -> io::Result<()> {
+        mapping.store_word(offset, value)
+    }
+}
+
+impl OsFile {
+    fn grow(&self, len: u64) -> io::Result<()> {
+        if self.file.metadata()?.len() < len { self.file.set_len(len) } else { Ok(()) }
+    }
+}
+
+#[expect(unsafe_code, reason = "memmap2 marks private maps unsafe because the file may change under them")]
+fn private_map(file: &File, len: usize) -> io::Result<memmap2::MmapRaw> {
+    // SAFETY: the map is used only through `Mapping`, which never makes a reference to its bytes.
+    Ok(unsafe { MmapOptions::new().len(len).map_copy(file)? }.into())
+}
+
+/// One `pwritev` in the usual case; what it left is written piece by piece.
+#[cfg(target_os = "linux")]
+fn write_parts(file: &File, parts: &[&[u8]], offset: u64) -> io::Result<()> {
+    if let [one] = parts {
+        return file.write_all_at(one, offset);
+    }
+    let slices: Vec<io::IoSlice<'_>> = parts.iter().map(|part| io::IoSlice::new(part)).collect();
+    let mut written = loop {
+        match rustix::io::pwritev(file, &slices, offset) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => break other?,
+        }
+    };
+    let mut at = offset + written as u64;
+    for part in parts {
+        let rest = &part[written.min(part.len())..];
+        written -= part.len() - rest.len();
+        file.write_all_at(rest, at)?;
+        at += rest.len() as u64;
+    }
+    Ok(())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_parts(file: &File, parts: &[&[u8]], offset: u64) -> io::Result<()> {
+    file.write_all_at(&parts.concat(), offset)
+}

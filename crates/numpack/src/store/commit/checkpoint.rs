@@ -1,0 +1,176 @@
+//! Making commits durable, starting new logs, and removing files that no state needs any more.
+
+use std::sync::Arc;
+
+use crate::disk::FileName;
+use crate::log::op::{FileRecord, Op};
+use crate::log::record::{self, FileHeader};
+use crate::log::writer::{too_large, write_next};
+use crate::store::commit::state::{LogState, RedoStart, StoreState, WriteGuard, now_us};
+use crate::types::error::{NpkError, NpkResult};
+
+/// A log up to this long is never replaced: opening reads it in well under a millisecond.
+const LOG_OPERATIONS: u64 = 1 << 20;
+/// Redo bytes may pile up this far: replacing the log means syncing the data they protect.
+const LOG_REDO: u64 = 64 << 20;
+/// Retired files that wait for a sync may hold this many bytes before one is made for their sake.
+const RETIRED_BYTES: u64 = 4 << 30;
+
+impl StoreState {
+    /// Makes every commit so far durable.
+    ///
+    /// # Errors
+    /// `Poisoned` when the disk failed; `Io` when the folder was removed; an error kept from earlier work.
+    pub(crate) fn sync(&self, _locked: &WriteGuard<'_>) -> NpkResult<()> {
+        self.folder.check_present().map_err(|e| NpkError::io(self.folder.path(), e))?;
+        let seq = self.sync_everything()?;
+        self.discard_retired(seq);
+        self.take_deferred().map_or(Ok(()), Err)
+    }
+
+    fn sync_everything(&self) -> NpkResult<u64> {
+        self.sync_data()?;
+        let (log, seq) = {
+            let log = self.log();
+            (Arc::clone(&log.tail.log), log.tail.seq())
+        };
+        log.file.sync().map_err(|e| self.poison(e))?;
+        self.control.set_synced(seq, true).map_err(|e| self.poison(e))?;
+        Ok(seq)
+    }
+
+    /// Syncs the files that hold rows not yet durable, and the folder's entries.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub(crate) fn sync_data(&self) -> NpkResult<()> {
+        let ids = self.with_catalog(|catalog| catalog.unsynced.clone());
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.sync_files(ids.iter().copied())?;
+        self.folder.sync().map_err(|e| self.poison(e))?;
+        self.with_catalog_mut(|catalog| catalog.unsynced.clear());
+        Ok(())
+    }
+
+    fn sync_files(&self, ids: impl Iterator<Item = u64>) -> NpkResult<()> {
+        for id in ids {
+            let array = self.with_catalog(|catalog| catalog.by_id(id).cloned());
+            if let Some(array) = array {
+                self.own_data_file(&array)?.file().sync().map_err(|e| self.poison(e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Work after a commit: it may fail without harm, and the error waits for the next call that may say so.
+    pub(crate) fn after_commit(&self, writing: &WriteGuard<'_>) {
+        if self.with_catalog(|catalog| !catalog.retired.is_empty()) {
+            self.discard_retired(self.control.synced());
+        }
+        let waiting: u64 = self.with_catalog(|catalog| catalog.retired.iter().map(|file| file.bytes).sum());
+        let due = if waiting > RETIRED_BYTES { self.sync(writing) } else { Ok(()) };
+        let result =
+            due.and_then(|()| if self.checkpoint_is_due() { self.checkpoint(writing) } else { Ok(()) });
+        if let Err(error) = result {
+            self.defer(error);
+        }
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        let (length, snapshot) = {
+            let tail = &self.log().tail;
+            (tail.position.offset - tail.snapshot_end, tail.snapshot_end)
+        };
+        if length < LOG_OPERATIONS {
+            return false;
+        }
+        let limit =
+            if self.with_catalog(|catalog| catalog.replaced.is_empty()) { LOG_OPERATIONS } else { LOG_REDO };
+        // Several times the state, so that a large one is not written again and again.
+        length > limit.max(4 * snapshot)
+    }
+
+    /// Starts a new log that begins with the state as it is. Syncs all data first: the redo bytes go.
+    ///
+    /// # Errors
+    /// `Poisoned`, `Io`, `Corrupted`; the old log stays in force.
+    pub(crate) fn checkpoint(&self, _locked: &WriteGuard<'_>) -> NpkResult<()> {
+        let replaced = self.with_catalog(|catalog| catalog.replaced.clone());
+        self.sync_files(replaced.iter().copied())?;
+        let synced = self.sync_everything()?;
+        self.discard_retired(synced);
+        let started = self.start_log(&mut self.log());
+        if started.is_err() {
+            // What was written of the next one is of no use.
+            self.remove(FileName::NextLog);
+        }
+        let seq = started?;
+        self.folder.sync().map_err(|e| self.poison(e))?;
+        self.control.set_synced(seq, true).map_err(|e| self.poison(e))?;
+        Ok(())
+    }
+
+    /// Writes a new log and gives it the name; returns the sequence number of its snapshot.
+    fn start_log(&self, log: &mut LogState) -> NpkResult<u64> {
+        let (seq, time_us) = (log.tail.next_seq()?, now_us());
+        let FileHeader { store_id, epoch } = log.tail.log.header;
+        // Only that it differs from the one before matters.
+        let header = FileHeader { store_id, epoch: epoch.wrapping_add(1) };
+        let snapshot = self.with_catalog(crate::log::catalog::Catalog::snapshot);
+        let next = write_next(&*self.folder, header, &snapshot, seq, time_us)?;
+        // Tell those who have the old log open, then give the new one its name. A death in between leaves
+        // the old log in force, with a note that says to look.
+        let framed =
+            record::frame(log.tail.position.crc, seq, time_us, &[Op::Moved], &[]).ok_or_else(too_large)?;
+        log.tail.reserve(framed.total)?;
+        log.tail.append(&framed, &[], seq)?;
+        let renamed = self.folder.rename(FileName::NextLog, FileName::Log);
+        // The error may have come after the change: the next writer looks which log has the name.
+        log.moved = renamed.is_err();
+        if renamed.is_ok() {
+            log.tail = next;
+        }
+        log.redo_start = RedoStart { log: Arc::clone(&log.tail.log), position: log.tail.position };
+        self.with_catalog_mut(|catalog| {
+            catalog.seq = seq;
+            if renamed.is_ok() {
+                catalog.replaced.clear();
+            }
+            self.seen.store(seq, std::sync::atomic::Ordering::Release);
+        });
+        self.control.publish(seq);
+        self.control.set_applied(seq);
+        renamed.map_err(|e| NpkError::io(self.folder.path(), e))?;
+        Ok(seq)
+    }
+
+    /// Gives back the space of files that only wait for a sync, the spare one included; whether there were
+    /// any. A call that found the disk full may then be tried again.
+    ///
+    /// # Errors
+    /// `Poisoned`.
+    pub(crate) fn make_room(&self) -> NpkResult<bool> {
+        let waiting = self.with_catalog(|catalog| catalog.spare.is_some() || !catalog.retired.is_empty());
+        if waiting {
+            let seq = self.sync_everything()?;
+            self.with_catalog_mut(|catalog| catalog.retired.extend(catalog.spare.take()));
+            self.discard_retired(seq);
+        }
+        Ok(waiting)
+    }
+
+    /// Removes retired files that neither the state nor one that a power cut may bring back needs.
+    fn discard_retired(&self, synced: u64) {
+        let gone: Vec<FileRecord> = self.with_catalog_mut(|catalog| {
+            let needed = |file: &FileRecord| file.generation <= synced && file.retired > synced;
+            let (kept, gone) = std::mem::take(&mut catalog.retired).into_iter().partition(needed);
+            catalog.retired = kept;
+            gone
+        });
+        for file in gone {
+            self.remove(FileName::Data { array: file.array, generation: file.generation });
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Search on a stored array: the scan reads the map itself, and its answer is that of one commit.
+//!
+//! A scan during which no row was replaced is of the commit it began with. Otherwise the rows that a replace
+//! may have touched are known from the log, with their bytes: they are dropped from the scan's list, as their
+//! scores may be torn, and their logged bytes are scored instead. All other rows did not change, and those that
+//! are not in the list rank behind all that are in it: with `k` of them left the answer is proven. Otherwise
+//! the search is made again with a longer list, and at last under the writers' lock.
+
+use crate::log::catalog::ArrayState;
+use crate::store::commit::state::{RedoStart, StoreState};
+use crate::store::handle::Store;
+use crate::store::reading::read::Scope;
+use crate::types::error::{NpkError, NpkResult};
+use crate::vector::{
+    Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors, in_default_mode,
+};
+
+/// Searches without a lock before writers have to wait for one.
+const TRIES: u32 = 6;
+/// Hits kept beyond those asked for, in case some were replaced meanwhile; none at first, then more each time.
+const SPARE: usize = 32;
+
+/// A question about an array.
+struct Question<'a> {
+    queries: &'a Vectors<'a>,
+    k: usize,
+    metric: Metric,
+    options: &'a SearchOptions<'a>,
+}
+
+impl Store {
+    /// The best `k` rows of a stored array of two dimensions for every query, by their scores under a metric.
+    ///
+    /// The rows are read from the file's map, without a copy of the array, by all threads; memory for `k`
+    /// hits a query and thread, and a few MiB a thread beside them. Deleted rows are stepped over and row numbers
+    /// are logical ones. The answer is that of one commit, whatever writers do meanwhile. A filter costs as
+    /// much as the rows that it leaves. Returns fewer than `k` hits when there are fewer rows.
+    ///
+    /// ```
+    /// use numpack::prelude::*;
+    /// use numpack::vector::{Filter, SearchOptions, Vectors};
+    ///
+    /// # fn main() -> NpkResult<()> {
+    /// # let dir = tempfile::tempdir()?;
+    /// let store = Store::new(dir.path().join("data.npk"))?;
+    /// store.save_slice("v", &[0.0_f32, 1.0, 3.0, 4.0, 5.0, 0.0], &[3, 2])?;
+    /// store.drop_arrays("v", Some(&[0]))?;
+    /// let query = [4.0_f32, 0.0];
+    /// let all = SearchOptions::default();
+    /// let found = store.search("v", &Vectors::one(&query), 10, Metric::L2, &all)?;
+    /// assert_eq!((found.indices, found.scores[0]), (vec![1, 0], 1.0));
+    /// let first = SearchOptions { filter: Some(Filter::Rows(&[0])), ..all };
+    /// assert_eq!(store.search("v", &Vectors::one(&query), 10, Metric::L2, &first)?.indices, [0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// `ArrayNotFound`; `InvalidShape` when the array has not two dimensions, the queries have others, or a
+    /// mask has not one flag a row; `UnsupportedDtype`, `InvalidDtype`; `IndexOutOfBounds`, `InvalidArgument`
+    /// for a filter; `Cancelled`; `Locked` when writers never let go; `Corrupted`, `Io`.
+    pub fn search(
+        &self,
+        name: &str,
+        queries: &Vectors<'_>,
+        k: usize,
+        metric: Metric,
+        options: &SearchOptions<'_>,
+    ) -> NpkResult<Hits> {
+        let question = Question { queries, k, metric, options };
+        in_default_mode(|| self.answer(name, &question))
+    }
+
+    fn answer(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
+        let core = self.core()?;
+        for attempt in 0..TRIES {
+            let spare = if attempt == 0 { 0 } else { SPARE << (2 * attempt) };
+            if let Some(hits) = core.try_search(name, question, spare)? {
+                return Ok(hits);
+            }
+        }
+        if core.writable {
+            return self.write(|core, _| core.search_until_proven(name, question));
+        }
+        core.search_until_proven(name, question)
+    }
+}
+
+impl StoreState {
+    /// Scans until no writer makes it useless: under the writers' lock at once.
+    fn search_until_proven(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
+        loop {
+            if let Some(hits) = self.try_search(name, question, SPARE << (2 * TRIES))? {
+                return Ok(hits);
+            }
+        }
+    }
+
+    /// One scan; `None` when writers made it useless.
+    fn try_search(&self, name: &str, question: &Question<'_>, spare: usize) -> NpkResult<Option<Hits>> {
+        let id = self.array(name)?.id;
+        let before = self.control.sequence(id);
+        let redo_start = self.log().redo_start.clone();
+        let source = self.source(name)?;
+        let array = &source.array;
+        let dims = check_shape(array)?;
+        let mapping = source.file.mapping(array.bytes())?;
+        let table = Table::mapped(&mapping, array.physical_rows(), dims, array.dtype);
+        let scan = VectorEngine::new().scan(question.queries, dims, array.dtype, question.metric)?;
+        let selection = Selection::new(question.options.filter, array.rows(), &array.deleted)?;
+        let wanted = if question.k == 0 { 0 } else { question.k.saturating_add(spare) };
+        let found = scan.top_k(&table, &selection, wanted, question.options.cancel)?;
+        let quiet = self.control.is_shared()
+            && array.id == id
+            && before.is_multiple_of(2)
+            && self.control.sequence_after_reads(id) == before;
+        let found = if quiet {
+            Some(found)
+        } else {
+            self.replace_torn(array, redo_start, &scan, &selection, found, question)?
+        };
+        Ok(found.map(|found| Hits::new(cut(found, question.k), question.metric)))
+    }
+
+    /// Makes hits of a scan that replaces may have crossed those of the last commit.
+    fn replace_torn(
+        &self,
+        then: &ArrayState,
+        redo_start: RedoStart,
+        scan: &Scan,
+        selection: &Selection<'_>,
+        found: Vec<Vec<Hit>>,
+        question: &Question<'_>,
+    ) -> NpkResult<Option<Vec<Vec<Hit>>>> {
+        let Some((now, rows)) = self.replaced_since(then, redo_start, Scope::Logical)? else {
+            return Ok(None);
+        };
+        if now.physical_rows() != then.physical_rows() {
+            return Ok(None);
+        }
+        let touched: Vec<(u64, &Vec<u8>)> = rows
+            .iter()
+            .filter_map(|(row, bytes)| searched(then, selection, *row).map(|row| (row, bytes)))
+            .collect();
+        let mut answers = Vec::with_capacity(found.len());
+        for (query, hits) in found.into_iter().enumerate() {
+            let (all, mut left) = (hits.len() as u64 == selection.count(), 0);
+            let mut best = TopK::new(question.k);
+            let stable = |hit: &Hit| !rows.contains_key(&then.deleted.select_live(hit.row));
+            hits.into_iter().filter(stable).for_each(|hit| {
+                left += 1;
+                best.push(hit);
+            });
+            if !all && left < question.k {
+                return Ok(None);
+            }
+            for (row, bytes) in &touched {
+                let vector = Vectors::from_bytes(bytes, then.dtype, &[question.queries.dims()])?;
+                best.push(Hit { merit: scan.merit_of(&vector.table(), query), row: *row });
+            }
+            answers.push(best.into_hits());
+        }
+        Ok(Some(answers))
+    }
+}
+
+/// The logical number of a physical row that the search is about.
+fn searched(array: &ArrayState, selection: &Selection<'_>, row: u64) -> Option<u64> {
+    if row >= array.physical_rows() || array.deleted.contains(row) {
+        return None;
+    }
+    Some(array.deleted.live_before(row)).filter(|&row| selection.contains(row))
+}
+
+fn cut(mut found: Vec<Vec<Hit>>, k: usize) -> Vec<Vec<Hit>> {
+    found.iter_mut().for_each(|hits| hits.truncate(k));
+    found
+}
+
+/// Elements of a row of an array of two dimensions.
+fn check_shape(array: &ArrayState) -> NpkResult<usize> {
+    match *array.shape {
+        [_, dims] => Ok(dims as usize),
+        _ => Err(NpkError::InvalidShape {
+            array: array.name.to_string(),
+            reason: "vectors are the rows of an array of two dimensions",
+            expected: "(rows, dims)".into(),
+            found: array.logical_shape(),
+        }),
+    }
+}

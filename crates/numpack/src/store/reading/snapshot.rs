@@ -1,0 +1,183 @@
+//! The arrays of one commit, held while they are read piece by piece, also beside writers.
+//!
+//! Appends, deletions, saves and compactions leave the bytes of an older commit where they are; only a replace
+//! writes over them. So the first try reads without a lock and looks at the sequence word of an array after
+//! its last byte: when a replace came in between, everything is read again with writers kept out.
+
+use std::sync::Arc;
+
+use crate::disk::data_file::DataFile;
+use crate::log::catalog::ArrayState;
+use crate::log::reader::{as_uninit, read_exact};
+use crate::rows::plan::live_runs;
+use crate::store::commit::state::StoreState;
+use crate::store::handle::Store;
+use crate::types::error::{NpkError, NpkResult};
+
+/// Without the lock every file stays open, so that no writer uses it again: at most this many.
+const OPEN_FILES: usize = 256;
+/// Shorter runs than this are copied from a mapping: a system call each would cost more.
+const SHORT_RUN: u64 = 64 << 10;
+/// Tries without the lock to find no replace under way.
+const TRIES: u32 = 3;
+
+/// Every array as of one commit.
+pub(crate) struct Snapshot<'a> {
+    core: &'a StoreState,
+    arrays: Vec<Arc<ArrayState>>,
+    /// Open from the beginning; none while the lock keeps writers out.
+    files: Vec<Arc<DataFile>>,
+    words: Vec<u64>,
+}
+
+/// One array of a snapshot, open for reading.
+pub(crate) struct SnapshotArray {
+    array: Arc<ArrayState>,
+    file: Arc<DataFile>,
+    /// The mapping alone has the rows that a dead writer was about to replace.
+    mapped: bool,
+}
+
+impl Store {
+    /// Calls `read` with the arrays of one commit, again when it returns `None` because a replace came in
+    /// between; writers then wait until it has returned.
+    ///
+    /// # Errors
+    /// `Locked`, `Corrupted`, `Io`, and those of `read`.
+    pub(crate) fn with_snapshot<R>(
+        &self,
+        mut read: impl FnMut(&Snapshot<'_>) -> NpkResult<Option<R>>,
+    ) -> NpkResult<R> {
+        let core = self.core()?;
+        if let Some(snapshot) = core.try_snapshot()?
+            && let Some(result) = read(&snapshot)?
+        {
+            return Ok(result);
+        }
+        let _guard = core.lock.as_ref().map(|lock| lock.acquire(&*core.folder, None)).transpose()?;
+        loop {
+            core.refresh()?;
+            let arrays = core.all_arrays();
+            let snapshot = Snapshot { words: core.words(&arrays), core: &core, arrays, files: Vec::new() };
+            if let Some(result) = read(&snapshot)? {
+                return Ok(result);
+            }
+        }
+    }
+}
+
+impl StoreState {
+    fn all_arrays(&self) -> Vec<Arc<ArrayState>> {
+        self.with_catalog(|catalog| catalog.arrays().into_iter().cloned().collect())
+    }
+
+    fn words(&self, arrays: &[Arc<ArrayState>]) -> Vec<u64> {
+        arrays.iter().map(|array| self.control.sequence(array.id)).collect()
+    }
+
+    /// A snapshot that keeps no writer out; `None` when writers are too busy, or cannot be watched.
+    fn try_snapshot(&self) -> NpkResult<Option<Snapshot<'_>>> {
+        if !self.control.is_shared() {
+            return Ok(None);
+        }
+        for _ in 0..TRIES {
+            self.refresh()?;
+            let before = self.all_arrays();
+            // Before the state is taken: a replace that the state has not is then seen in the word.
+            let words = self.words(&before);
+            self.refresh()?;
+            let arrays = self.all_arrays();
+            let same = arrays.iter().map(|array| array.id).eq(before.iter().map(|array| array.id));
+            if !same || arrays.len() > OPEN_FILES || words.iter().any(|word| word % 2 == 1) {
+                continue;
+            }
+            let files = arrays.iter().map(|array| self.data_file(array));
+            if let Some(files) = files.collect::<NpkResult<Option<Vec<_>>>>()? {
+                return Ok(Some(Snapshot { core: self, arrays, files, words }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Snapshot<'_> {
+    /// The arrays, the oldest first.
+    pub(crate) fn arrays(&self) -> &[Arc<ArrayState>] {
+        &self.arrays
+    }
+
+    /// Opens an array for reading.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(crate) fn open(&self, index: usize) -> NpkResult<SnapshotArray> {
+        let array = Arc::clone(&self.arrays[index]);
+        let opened = match self.files.get(index) {
+            Some(file) => SnapshotArray { array, file: Arc::clone(file), mapped: false },
+            None => {
+                let control = &self.core.control;
+                let quiet = control.is_shared() && control.sequence(array.id).is_multiple_of(2);
+                let file = self.core.view_source(&array.name)?.file;
+                SnapshotArray { array, file, mapped: !quiet }
+            }
+        };
+        opened.file.confirm(opened.array.bytes())?;
+        Ok(opened)
+    }
+
+    /// Whether no row of the array was replaced since the snapshot was taken.
+    pub(crate) fn is_undisturbed(&self, index: usize) -> bool {
+        self.core.control.sequence_after_reads(self.arrays[index].id) == self.words[index]
+    }
+}
+
+impl SnapshotArray {
+    /// Reads bytes of the data file, deleted rows included.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(crate) fn read_physical(&self, at: u64, buf: &mut [u8]) -> NpkResult<()> {
+        if self.mapped {
+            return self.read_mapped(at, buf);
+        }
+        read_exact(self.file.file(), buf, at).map_err(|e| self.file.io(e))
+    }
+
+    /// Reads bytes of the live rows, as if they stood one behind the other.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub(crate) fn read_live(&self, at: u64, buf: &mut [u8]) -> NpkResult<()> {
+        let row = self.array.row_bytes();
+        if self.array.deleted.is_empty() || row == 0 || buf.is_empty() {
+            return self.read_physical(at, buf);
+        }
+        let runs = live_runs(&self.array, at / row, (at + buf.len() as u64).div_ceil(row));
+        let short = (buf.len() as u64 / runs.len().max(1) as u64) < SHORT_RUN;
+        // The first run may begin before the bytes that are wanted.
+        let mut skip = at % row;
+        let mut rest = buf;
+        for run in runs {
+            let wanted = (run.len * row - skip).min(rest.len() as u64) as usize;
+            let (part, after) = rest.split_at_mut(wanted);
+            let from = run.start * row + skip;
+            if short {
+                self.read_mapped(from, part)?
+            } else {
+                self.read_physical(from, part)?
+            }
+            (rest, skip) = (after, 0);
+        }
+        Ok(())
+    }
+
+    /// What is wrong when the committed bytes do not have the committed checksum.
+    pub(crate) fn damage(&self) -> NpkError {
+        NpkError::corrupted(self.file.path(), 0, "the bytes are not those that were written: checksum")
+    }
+
+    fn read_mapped(&self, at: u64, buf: &mut [u8]) -> NpkResult<()> {
+        self.file.mapping(self.array.bytes())?.read(at, as_uninit(buf));
+        Ok(())
+    }
+}

@@ -1,0 +1,248 @@
+//! Save: whole new data files, then one record for all arrays of the call.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use crate::disk::cached::WholeFile;
+use crate::disk::parts::{self, BLOCK};
+use crate::disk::{Access, FileName, LockKind, StorageFile};
+use crate::log::catalog::ArrayState;
+use crate::log::op::{FileRecord, Op, Put};
+use crate::options::Durability;
+use crate::parallel::{self, PARALLEL_BYTES};
+use crate::store::MAX_NAME;
+use crate::store::buffers::RawArray;
+use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::types::error::{NpkError, NpkResult};
+use crate::types::shape::checked_bytes;
+
+impl StoreState {
+    /// Saves arrays in one commit; existing names get new contents. `after` goes into the same commit.
+    ///
+    /// # Errors
+    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, and those of a commit.
+    pub(crate) fn save(
+        &self,
+        writing: &WriteGuard<'_>,
+        arrays: &[RawArray<'_>],
+        after: Vec<Op>,
+    ) -> NpkResult<()> {
+        arrays.iter().try_for_each(check)?;
+        check_names_differ(arrays.iter().map(|array| array.name))?;
+        if arrays.is_empty() && after.is_empty() {
+            return Ok(());
+        }
+        let puts = self.plan(writing, arrays);
+        let written = self.write_all(writing, arrays, puts);
+        let committed = written.and_then(|mut puts| {
+            // The catalog frees the place of the spare file before another retired file can take it.
+            puts.sort_by_key(|put| !put.reuses_spare);
+            if writing.durability == Durability::Power {
+                self.folder.sync().map_err(|e| self.poison(e))?;
+            }
+            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(after).collect();
+            self.commit(writing, &ops, &[])
+        });
+        if committed.is_err() {
+            self.forget_failed();
+        }
+        committed?;
+        self.after_commit(writing);
+        Ok(())
+    }
+
+    fn plan(&self, writing: &WriteGuard<'_>, arrays: &[RawArray<'_>]) -> Vec<Put> {
+        let generation = writing.next_seq();
+        self.with_catalog(|catalog| {
+            let mut next_id = catalog.next_id();
+            let plan = |array: &RawArray<'_>| {
+                let known = catalog.get(array.name).map(|old| old.id);
+                let id = known.unwrap_or_else(|| {
+                    next_id += 1;
+                    next_id - 1
+                });
+                Put {
+                    id,
+                    generation,
+                    dtype: array.dtype,
+                    shape: array.shape.to_vec(),
+                    checksum: None,
+                    reuses_spare: false,
+                    name: array.name.to_owned(),
+                }
+            };
+            arrays.iter().map(plan).collect()
+        })
+    }
+
+    fn write_all(
+        &self,
+        writing: &WriteGuard<'_>,
+        arrays: &[RawArray<'_>],
+        puts: Vec<Put>,
+    ) -> NpkResult<Vec<Put>> {
+        let mut spare = self.usable_spare();
+        let mut jobs = Vec::with_capacity(arrays.len());
+        for (array, put) in arrays.iter().zip(puts) {
+            let size = array.bytes.len() as u64;
+            // A little longer is fine: committed bytes are what counts, and no file is ever shortened.
+            let fits = spare
+                .filter(|spare| (spare.bytes.saturating_sub(spare.bytes / 8)..=spare.bytes).contains(&size));
+            if fits.is_some() {
+                spare = None;
+            }
+            jobs.push((array, put, fits));
+        }
+        let parallel =
+            jobs.len() > 1 && arrays.iter().map(|a| a.bytes.len()).sum::<usize>() > 10 * PARALLEL_BYTES;
+        let write = |(array, mut put, spare): (&RawArray<'_>, Put, Option<FileRecord>)| {
+            let name = FileName::Data { array: put.id, generation: put.generation };
+            let reused = spare.and_then(|spare| self.reuse(spare, name, array.bytes));
+            put.reuses_spare = reused.is_some();
+            let (file, checksum) = match reused {
+                Some(done) => done,
+                None => self.write_new(name, array.bytes)?,
+            };
+            put.checksum = Some(checksum);
+            if writing.durability == Durability::Power {
+                file.sync().map_err(|e| self.poison(e))?;
+            }
+            Ok(put)
+        };
+        if parallel {
+            parallel::map(jobs, write).into_iter().collect()
+        } else {
+            jobs.into_iter().map(write).collect()
+        }
+    }
+
+    /// The spare file, unless a state that a power cut may bring back needs it.
+    fn usable_spare(&self) -> Option<FileRecord> {
+        let synced = self.control.synced();
+        let spare = self.with_catalog(|catalog| catalog.spare)?;
+        let free = spare.generation > synced || spare.retired <= synced;
+        (free && self.folder.capabilities().locks_follow_mappings).then_some(spare)
+    }
+
+    /// Writes `bytes` into the retired file under its new name; `None` when a reader still holds it or
+    /// anything else speaks against it. A new file is always as good.
+    fn reuse(&self, spare: FileRecord, name: FileName, bytes: &[u8]) -> Option<(Arc<dyn StorageFile>, u32)> {
+        let old = FileName::Data { array: spare.array, generation: spare.generation };
+        let kept = self.files.kept.take(old);
+        self.files.remove(old);
+        let file = self.folder.open(old, Access::Write).ok()?;
+        let len = bytes.len() as u64;
+        if !file.try_lock(LockKind::Exclusive).ok()? || file.len().ok()? < len {
+            return None;
+        }
+        self.folder.rename(old, name).ok()?;
+        let checksum = if self.folder.capabilities().mapped_writes {
+            let whole = WholeFile::of(&*file, kept).ok()?;
+            let mapping = whole.as_ref().map(|whole| &whole.mapping);
+            let checksum = parts::overwrite(&*file, mapping, bytes).ok()?;
+            // Before the mapping is kept: it must not pass for a reader.
+            file.unlock().ok()?;
+            if let Some(whole) = whole {
+                self.files.kept.keep(name, whole);
+            }
+            checksum
+        } else {
+            let checksum = parts::write(&*file, 0, bytes).ok()?;
+            file.unlock().ok()?;
+            checksum
+        };
+        Some((file, checksum))
+    }
+
+    /// Writes a new data file.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn write_new(&self, name: FileName, bytes: &[u8]) -> NpkResult<(Arc<dyn StorageFile>, u32)> {
+        let path = self.folder.path().join(name.to_string());
+        let write = || {
+            let file = self.folder.open(name, Access::Create)?;
+            if bytes.len() > BLOCK {
+                file.allocate(0, bytes.len() as u64)?;
+            }
+            let checksum = parts::write(&*file, 0, bytes)?;
+            Ok((file, checksum))
+        };
+        write().map_err(|e| NpkError::io(path, e))
+    }
+
+    /// Removes the files of a call that failed. Best effort: the next writer after a death does it too.
+    pub(crate) fn forget_failed(&self) {
+        // After a failure in the log itself the record may stand there, and need its files.
+        if self.poisoned.get().is_none() {
+            self.sweep();
+        }
+    }
+}
+
+fn check(array: &RawArray<'_>) -> NpkResult<()> {
+    check_name(array.name)?;
+    let bytes = checked_bytes(array.dtype, array.shape).ok().filter(|_| array.shape.len() <= 255);
+    if bytes != Some(array.bytes.len() as u64) {
+        return Err(NpkError::InvalidShape {
+            array: array.name.to_owned(),
+            reason: "the data does not fill the shape",
+            expected: format!("{} bytes of {}", array.bytes.len(), array.dtype),
+            found: array.shape.to_vec(),
+        });
+    }
+    Ok(())
+}
+
+/// An error for what cannot name an array: names are 1 to 1,024 bytes of UTF-8 without NUL.
+///
+/// # Errors
+/// `InvalidName`.
+pub fn check_name(name: &str) -> NpkResult<()> {
+    let reason = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_NAME {
+        "it is longer than 1024 bytes"
+    } else if name.contains('\0') {
+        "it contains a NUL"
+    } else {
+        return Ok(());
+    };
+    Err(NpkError::InvalidName { name: name.to_owned(), reason })
+}
+
+/// An error when a name stands twice.
+pub(crate) fn check_names_differ<'a>(names: impl IntoIterator<Item = &'a str>) -> NpkResult<()> {
+    let mut seen = HashSet::new();
+    match names.into_iter().find(|name| !seen.insert(*name)) {
+        Some(twice) => Err(NpkError::InvalidArgument {
+            argument: "arrays",
+            value: format!("{twice:?}"),
+            reason: "the name is given twice",
+        }),
+        None => Ok(()),
+    }
+}
+
+/// An error when rows do not fit an array: dtype, dimensions, bytes.
+pub(crate) fn check_rows(array: &ArrayState, rows: &RawArray<'_>) -> NpkResult<()> {
+    crate::store::reading::read::require_rows(array)?;
+    if rows.dtype != array.dtype {
+        return Err(NpkError::InvalidDtype {
+            array: array.name.to_string(),
+            expected: array.dtype,
+            found: rows.dtype,
+        });
+    }
+    let same = rows.shape.len() == array.shape.len() && rows.shape[1..] == array.shape[1..];
+    if !same {
+        let tail: Vec<String> = array.shape[1..].iter().map(u64::to_string).collect();
+        return Err(NpkError::InvalidShape {
+            array: array.name.to_string(),
+            reason: "the rows do not have the array's row shape",
+            expected: format!("({})", [vec!["..".to_owned()], tail].concat().join(", ")),
+            found: rows.shape.to_vec(),
+        });
+    }
+    check(rows)
+}
