@@ -60,11 +60,11 @@ def from_zarr(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     zarr = need("zarr", "zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
-    top = zarr.open(os.path.abspath(input_path), path=group.strip("/") or None, mode="r")
+    top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
     if isinstance(top, zarr.Array):
         found = {stem(group.rstrip("/")) or stem(input_path): top}
     else:
-        found = dict(_arrays(zarr, top, ""))
+        found = dict(_arrays(zarr, os.path.abspath(input_path), top, ""))
     picked, room = picked_members(found, array_names, input_path), options.room(output_path)
     sources = [_source(zarr, name, array, room) for name, array in picked.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
@@ -141,12 +141,18 @@ def _check_folder(path: PathLike) -> None:
         raise FileExistsError(f"{os.fspath(path)} is a folder that holds something other than Zarr")
 
 
-def _arrays(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
+def _opened(zarr: Any, folder: str, path: str) -> Any:
+    """The group or array as its own files say: consolidated metadata may be older than what is there."""
+    return zarr.open(folder, path=path or None, mode="r", use_consolidated=False)
+
+
+def _arrays(zarr: Any, folder: str, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
     for name, member in sorted(group.members()):
         if isinstance(member, zarr.Array):
             yield prefix + name, member
         else:
-            yield from _arrays(zarr, member, f"{prefix}{name}/")
+            # A group in a group may have consolidated metadata of its own.
+            yield from _arrays(zarr, folder, _opened(zarr, folder, member.path), f"{prefix}{name}/")
 
 
 def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
