@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 import numpy as np
 
+from numpack._aliases import also_named
 from numpack._numpack import NumPack
 from numpack.exceptions import ArrayNotFoundError
 
@@ -70,6 +71,7 @@ class BatchModeContext:
 
     # What NumPack hands over while the batch is under way.
 
+    @also_named(array_name="name")
     def load(self, name: str, lazy: bool = False, mmap_mode: Optional[str] = None) -> Any:
         """The object in memory; read from the store at the first call."""
         if lazy or mmap_mode is not None:
@@ -331,12 +333,13 @@ class WritableBatchMode:
         if errors:
             raise errors[0]
 
-    def load(self, name: str) -> np.ndarray:
+    @also_named(name="array_name")
+    def load(self, array_name: str) -> np.ndarray:
         """The array, writable, over the live file. Raises KeyError; ValueError when rows are deleted."""
-        if name not in self._mapped:
-            owner = self._store._writable(name)
-            self._mapped[name] = (owner, owner.array())
-        return self._mapped[name][1]
+        if array_name not in self._mapped:
+            owner = self._store._writable(array_name)
+            self._mapped[array_name] = (owner, owner.array())
+        return self._mapped[array_name][1]
 
     def save(self, arrays: Optional[Dict[str, Any]] = None) -> None:
         """Does nothing: what was written to the arrays is in the file already."""
