@@ -10,6 +10,7 @@
 ((1050, 128), array([7., 7.], dtype=float32))
 """
 
+import platform as _platform
 from collections.abc import Mapping as _Mapping
 from typing import Dict as _Dict
 
@@ -46,8 +47,8 @@ _Mapping.register(NumPack)
 
 
 def get_backend_info() -> _Dict[str, str]:
-    """What does the work: the name of the engine's language and its version."""
-    return {"backend_type": "rust", "version": __version__}
+    """The name of the engine's language, its version, and the system's name (`platform.system()`)."""
+    return {"backend_type": "rust", "version": __version__, "platform": _platform.system()}
 
 
 def force_cleanup_windows_handles() -> bool:

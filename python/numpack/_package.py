@@ -66,11 +66,13 @@ def get_package_info(source: _Path) -> Dict[str, Any]:
     """Describes a package, reading only its end.
 
     Returns a dict: `file_count` arrays in `files` (dicts of name, dtype, shape, deleted_rows, original_size,
-    compressed_size), `compression` ("zstd", or None when no block is compressed), `total_original_size`,
-    `total_compressed_size`, `compression_ratio` (compressed to original, 1.0 for nothing), `package_size` and
-    the format's `version`. Raises ValueError for a file that is no package; CorruptedError.
+    compressed_size), `compression` ("zstd", or None when no block is compressed), `compression_name` (the same, with
+    "none" for None), `total_original_size`, `total_compressed_size`, `compression_ratio` (compressed to original,
+    1.0 for nothing), `package_size` and the format's `version`. Raises ValueError for a file that is no package;
+    CorruptedError.
     """
-    return _numpack._package_info(source)
+    info = _numpack._package_info(source)
+    return {**info, "compression_name": info["compression"] or "none"}
 
 
 @contextmanager

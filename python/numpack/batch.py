@@ -5,6 +5,7 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 import numpy as np
 
+from numpack._aliases import also_named
 from numpack._numpack import NumPack
 from numpack.exceptions import ArrayNotFoundError
 
@@ -70,6 +71,7 @@ class BatchModeContext:
 
     # What NumPack hands over while the batch is under way.
 
+    @also_named(array_name="name")
     def load(self, name: str, lazy: bool = False, mmap_mode: Optional[str] = None) -> Any:
         """The object in memory; read from the store at the first call."""
         if lazy or mmap_mode is not None:
@@ -286,9 +288,7 @@ def _places(indexes: Any, array: np.ndarray) -> np.ndarray:
 
 def _fitting(name: str, array: np.ndarray, given: Any, places: Optional[int] = None) -> np.ndarray:
     """Rows for so many places of the array, or for its end, of its dtype and row shape."""
-    if isinstance(given, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask: pass a.filled(value), or a.data and a.mask")
-    rows = np.asarray(given) if hasattr(given, "dtype") else np.asarray(given, array.dtype)
+    rows = NumPack._fitting(name, given, array.dtype)
     if rows.dtype.newbyteorder("=") != array.dtype.newbyteorder("="):
         raise TypeError(f"array {name!r}: dtype is {array.dtype}, got {rows.dtype}")
     if places == 1 and rows.ndim + 1 == array.ndim:
@@ -332,12 +332,13 @@ class WritableBatchMode:
         if errors:
             raise errors[0]
 
-    def load(self, name: str) -> np.ndarray:
+    @also_named(name="array_name")
+    def load(self, array_name: str) -> np.ndarray:
         """The array, writable, over the live file. Raises KeyError; ValueError when rows are deleted."""
-        if name not in self._mapped:
-            owner = self._store._writable(name)
-            self._mapped[name] = (owner, owner.array())
-        return self._mapped[name][1]
+        if array_name not in self._mapped:
+            owner = self._store._writable(array_name)
+            self._mapped[array_name] = (owner, owner.array())
+        return self._mapped[array_name][1]
 
     def save(self, arrays: Optional[Dict[str, Any]] = None) -> None:
         """Does nothing: what was written to the arrays is in the file already."""

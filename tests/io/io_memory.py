@@ -14,7 +14,7 @@ CHILD = """
     import numpack.io
     function, source, target, options = sys.argv[1:]
     options = json.loads(options)
-    warm = options.pop("warm")
+    warm, refused = options.pop("warm"), options.pop("refused", False)
     # Libraries and their first buffers are no part of what grows with the file.
     folder, name = os.path.split(target)
     getattr(numpack.io, function)(warm, os.path.join(folder, "warm-" + name), **options)
@@ -29,7 +29,11 @@ CHILD = """
     before = own(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     watcher = threading.Thread(target=watch)
     watcher.start()
-    getattr(numpack.io, function)(source, target, **options)
+    try:
+        getattr(numpack.io, function)(source, target, **options)
+        assert not refused
+    except ValueError:
+        assert refused
     done.set()
     watcher.join()
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -38,7 +42,10 @@ CHILD = """
 
 
 def growth(function, source, target, warm, **options):
-    """Bytes by which a conversion makes a process grow: memory of its own, and all that was resident."""
+    """Bytes by which a conversion makes a process grow: memory of its own, and all that was resident.
+
+    refused=True: the conversion of `source`, not that of `warm`, has to end with a ValueError.
+    """
     options = {"chunk_size": CHUNK, "warm": os.fspath(warm), **options}
     given = json.dumps({name: value for name, value in options.items() if value is not None})
     command = [

@@ -47,7 +47,7 @@ def test_header_is_said_or_seen(tmp_path, npk):
     from_csv(path, npk, "said", header=True)
     assert load(npk, "seen").shape == (2, 2)
     assert load(npk, "said").shape == (1, 2)
-    with pytest.raises(ValueError, match="'x' is no float64"):
+    with pytest.raises(ValueError, match="'x' is not a number"):
         from_csv(written(tmp_path / "b.csv", "x,y\n1,2\n"), npk, header=False)
     np.savetxt(tmp_path / "c.txt", [[1, 2], [3, 4]], header="left right")
     from_txt(tmp_path / "c.txt", npk)
@@ -58,24 +58,25 @@ def test_skiprows_and_max_rows(tmp_path, npk):
     path = written(tmp_path / "a.csv", "junk\n\n1,2\n\n\n3,4\n\n5,6\n")
     for count in range(4):
         from_csv(path, npk, f"x{count}", skiprows=1, max_rows=count, chunk_size=8)
-        assert_same(load(npk, f"x{count}"), np.array([[1.0, 2], [3, 4], [5, 6]])[:count])
+        wanted = np.array([[1, 2], [3, 4], [5, 6]])[:count]
+        assert_same(load(npk, f"x{count}"), wanted if count else wanted.astype(float))
 
 
 @pytest.mark.parametrize(
     "text", ["1,2\n3\n", "1\n2,3\n", "1,2\n3,x\n", "1,2\n3,4,5\n", "a,b\n1,2,3\n", "1,2\n3,,4\n"]
 )
 def test_wrong_lines(tmp_path, old, text):
-    with pytest.raises(ValueError, match="fields where|is no float64"):
+    with pytest.raises(ValueError, match="fields? where|is not a number"):
         from_csv(written(tmp_path / "a.csv", text), old)
     assert names(old) == ["old"]
 
 
 def test_missing_integers_are_an_error(tmp_path, old):
-    with pytest.raises(ValueError, match="'' is no int32"):
+    with pytest.raises(ValueError, match="'' is not an int32"):
         from_csv(written(tmp_path / "a.csv", "1,2\n3,\n"), old, dtype="int32")
-    with pytest.raises(ValueError, match="'300' is no uint8"):
+    with pytest.raises(ValueError, match="'300' is not a uint8"):
         from_csv(written(tmp_path / "a.csv", "1,2\n3,300\n"), old, dtype="uint8")
-    with pytest.raises(ValueError, match="'1.5' is no int64"):
+    with pytest.raises(ValueError, match="'1.5' is not an int64"):
         from_csv(written(tmp_path / "a.csv", "1,2\n3,1.5\n"), old, dtype="int64")
     assert names(old) == ["old"]
 
@@ -93,14 +94,14 @@ def test_text(tmp_path, npk):
     to_txt(npk, tmp_path / "b.txt")
     assert (tmp_path / "b.txt").read_text() == "1 2 3\n4 5 6\n"
     from_txt(written(tmp_path / "c.txt", "1;2\n"), npk, delimiter=";")
-    assert_same(load(npk, "c"), np.array([[1.0, 2]]))
+    assert_same(load(npk, "c"), np.array([[1, 2]]))
 
 
 def test_bools(tmp_path, npk):
     from_csv(written(tmp_path / "a.csv", "a,b\nTrue,false\n1,0\n"), npk, dtype=bool)
     assert_same(load(npk, "a"), np.array([[True, False], [True, False]]))
     for line in ("2,0", "1,-1", "1,300"):
-        with pytest.raises(ValueError, match="is no bool"):
+        with pytest.raises(ValueError, match="is not a bool"):
             from_csv(written(tmp_path / "b.csv", f"1,0\n{line}\n"), npk, dtype=bool)
 
 
@@ -158,7 +159,7 @@ def test_whole_numbers_with_a_point_are_exact(tmp_path, npk, field):
     "field", ["9223372036854775808.0", "1e999999999", "1.5", "1e-9", "inf", "1.0x", "9" * 5000]
 )
 def test_what_is_no_int64(tmp_path, old, field):
-    with pytest.raises(ValueError, match="is no int64"):
+    with pytest.raises(ValueError, match="is not an int64"):
         from_csv(written(tmp_path / "a.csv", f"1\n{field}\n"), old, dtype="int64")
     assert names(old) == ["old"]
 

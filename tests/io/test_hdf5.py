@@ -60,7 +60,9 @@ def test_groups_and_names(tmp_path, npk):
     ]:
         from_hdf5(tmp_path / "a.h5", npk, group=group, drop_if_exists=True)
         assert names(npk) == wanted
-    from_hdf5(tmp_path / "a.h5", npk, "one", True, group="/top/level", array_names=["a/x"])
+    from_hdf5(
+        tmp_path / "a.h5", npk, array_name="one", drop_if_exists=True, group="/top/level", array_names=["a/x"]
+    )
     assert names(npk) == ["one"]
     with pytest.raises(KeyError, match="no array 'no'"):
         from_hdf5(tmp_path / "a.h5", npk, array_names=["no"])

@@ -65,7 +65,7 @@ def test_a_store_that_comes_in_between_gets_the_arrays(npk, drop):
             save(npk, x=np.arange(2), other=np.arange(3))
 
     frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
-    from_dataframe(frame, npk, "x", drop, progress=come)
+    from_dataframe(frame, npk, "x", drop_if_exists=drop, progress=come)
     assert names(npk) == [".numpack/columns/x", *([] if drop else ["other"]), "x"]
     assert_same(load(npk, "x"), np.array([[1, 3], [2, 4]]))
 

@@ -100,7 +100,7 @@ def test_many_parts_and_options(tmp_path, npk, access):
         "s3://data/object",
         tmp_path / "b.npk",
         "npy",
-        "c",
+        array_name="c",
         format_options={"chunk_size": 1 << 20},
         progress=lambda *call: seen.append(call),
         return_npk_obj=True,

@@ -54,9 +54,9 @@ def test_bfloat16(tmp_path, old):
     with pytest.raises(TypeError, match="tensor 'w' is bfloat16"):
         from_safetensors_file(path, old)
     assert names(old) == ["old"]
-    from_safetensors_file(path, old, "bits", bfloat16="uint16", chunk_size=10)
+    from_safetensors_file(path, old, array_name="bits", bfloat16="uint16", chunk_size=10)
     assert_same(load(old, "bits"), bits)
-    from_safetensors_file(path, old, "wide", bfloat16="float32", chunk_size=10)
+    from_safetensors_file(path, old, array_name="wide", bfloat16="float32", chunk_size=10)
     assert_same(load(old, "wide"), (bits.astype(np.uint32) << 16).view("float32"))
     with pytest.raises(ValueError, match="bfloat16 must be"):
         from_safetensors_file(path, old, bfloat16="float16")

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -262,7 +263,14 @@ def test_groups_and_names(tmp_path, npk, zarr_format):
     assert names(tmp_path / "b.npk") == sorted(arrays)
     for name, array in arrays.items():
         assert_same(load(tmp_path / "b.npk", name), array)
-    from_zarr(tmp_path / "a.zarr", npk, "one", True, group="top", array_names=["level/a/x"])
+    from_zarr(
+        tmp_path / "a.zarr",
+        npk,
+        array_name="one",
+        drop_if_exists=True,
+        group="top",
+        array_names=["level/a/x"],
+    )
     assert names(npk) == ["one"]
     from_zarr(tmp_path / "a.zarr", npk, drop_if_exists=True, group="/top/level/z")
     assert names(npk) == ["z"]
@@ -359,3 +367,34 @@ def test_round_trip(tmp_path_factory, array, chunk, zarr_format, compressors):
     )
     from_zarr(folder / "x.zarr", folder / "b.npk", chunk_size=chunk)
     assert_same(load(folder / "b.npk", "x"), array)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("consolidated", [None, "inner", "inner/deep"])
+@pytest.mark.parametrize("group", ["/", "inner"])
+def test_what_came_after_the_metadata_was_consolidated(tmp_path, old, zarr_format, consolidated, group):
+    """Consolidated metadata are a copy, which nobody keeps up to date: the files themselves count."""
+    path = str(tmp_path / "a.zarr")
+    root = zarr.open_group(path, mode="w", zarr_format=zarr_format)
+    places = ["", "inner/", "inner/deep/"]
+    for place in places:
+        root.create_array(f"{place}first", data=np.arange(3))
+        root.create_array(f"{place}gone", data=np.arange(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(path, path=consolidated, zarr_format=zarr_format)
+    later = zarr.open_group(path, mode="r+", use_consolidated=False)
+    for place in places:
+        later.create_array(f"{place}later", data=np.arange(4))
+        later[f"{place}first"].append(np.arange(3, 5))
+        del later[f"{place}gone"]
+    later.create_array("inner/new/x", data=np.arange(2))
+    from_zarr(path, old, group=group, drop_if_exists=True)
+    prefixes = places if group == "/" else ["", "deep/"]
+    wanted = {f"{place}{name}" for place in prefixes for name in ("first", "later")}
+    assert names(old) == sorted({*wanted, "inner/new/x" if group == "/" else "new/x"})
+    for place in prefixes:
+        assert_same(load(old, f"{place}first"), np.arange(5))
+        assert_same(load(old, f"{place}later"), np.arange(4))
+    from_zarr(path, old, "later", group)
+    assert_same(load(old, "later"), np.arange(4))

@@ -5,6 +5,7 @@ not at all; files of any size pass through about `chunk_size` bytes of memory. A
 when it is first used: without it, `DependencyError` names the extra to install. See docs/conversions.md.
 """
 
+from numpack._package import get_package_info, pack, unpack
 from numpack.io._errors import DependencyError
 from numpack.io._sizes import (
     DEFAULT_BATCH_ROWS,
@@ -83,11 +84,13 @@ __all__ = [
     "from_txt",
     "from_zarr",
     "get_file_size",
+    "get_package_info",
     "get_safetensors_metadata",
     "is_large_file",
     "iter_safetensors",
     "numpy_to_arrow_zero_copy",
     "numpy_to_torch_zero_copy",
+    "pack",
     "table_to_numpy_zero_copy",
     "to_csv",
     "to_dataframe",
@@ -108,5 +111,6 @@ __all__ = [
     "to_txt",
     "to_zarr",
     "torch_to_numpy_zero_copy",
+    "unpack",
     "wrap_for_zero_copy",
 ]

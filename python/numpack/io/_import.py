@@ -35,6 +35,7 @@ import numpy as np
 from numpack import NumPack
 from numpack.io._bytes import COPY, FilePart
 from numpack.io._columns import HIDDEN, Columns, columns_name
+from numpack.io._inputs import check_flag
 from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
 from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter, Progress
@@ -97,6 +98,7 @@ class Options:
     return_npk_obj: bool = False
 
     def __post_init__(self) -> None:
+        check_flag("drop_if_exists", self.drop_if_exists)
         self.block_size()
 
     def block_size(self) -> int:
@@ -149,6 +151,24 @@ def picked_members(found: Mapping[str, _Member], names: Names, origin: object) -
         if name not in found:
             raise KeyError(f"no array {name!r} in {origin}: it holds {', '.join(found) or 'none'}")
     return {name: found[name] for name in wanted}
+
+
+def only_members(
+    found: Iterable[Tuple[str, str, _Member]], names: Names, origin: object
+) -> Dict[str, _Member]:
+    """As `picked_members`, of triples of a name, the entry that has it, and a member.
+
+    Raises ValueError that says which two entries have one name.
+    """
+    together: Dict[str, List[Tuple[str, _Member]]] = {}
+    for name, entry, member in found:
+        together.setdefault(name, []).append((entry, member))
+    picked = picked_members(together, names, origin)
+    for name, entries in picked.items():
+        if len(entries) > 1:
+            both = f"{entries[0][0]} and {entries[1][0]}"
+            raise ValueError(f"{origin}: {both} would both be the array {name!r}")
+    return {name: entries[0][1] for name, entries in picked.items()}
 
 
 def listed(names: Union[str, Sequence[str]]) -> List[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import Any, Iterable, List, Sequence
 
 import numpy as np
 
@@ -19,6 +19,16 @@ def check_unmasked(given: Any) -> None:
         raise TypeError("a masked array would lose its mask: pass a.filled(value), or a.data and a.mask")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raises TypeError for anything but a bool: what happens to be true must not destroy data."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
 def name_list(names: Sequence[Any]) -> List[Any]:
-    """The names of columns; a single text is the name of one."""
-    return [names] if isinstance(names, str) else list(names)
+    """The names of columns; a single text is the name of one. Raises TypeError for what holds no names."""
+    if isinstance(names, str):
+        return [names]
+    if not isinstance(names, Iterable):
+        raise TypeError(f"columns are given by their names, got {names!r}")
+    return list(names)

@@ -61,7 +61,7 @@ def import_file(
         try:
             options = _options(file, format, arrays, chunk_size)
             if file.startswith("s3://"):
-                from_s3(file, store, format, name, progress=progress, format_options=options)
+                from_s3(file, store, format, array_name=name, progress=progress, format_options=options)
             else:
                 FORMATS[format].read(file, store, array_name=name, progress=progress, **options)
         finally:

@@ -10,6 +10,8 @@ from typing import Any, Iterator, Sequence, Tuple, Union
 import numpy as np
 import numpy.typing as npt
 
+from numpack._aliases import also_named
+
 PathLike = Union[str, "os.PathLike[str]"]
 
 #: Files from this size on count as large: 1 GiB.
@@ -33,6 +35,7 @@ def is_large_file(path: PathLike, threshold: int = LARGE_FILE_THRESHOLD) -> bool
     return get_file_size(path) >= threshold
 
 
+@also_named(target_chunk_bytes="chunk_size")
 def estimate_chunk_rows(
     shape: Sequence[int], dtype: npt.DTypeLike, chunk_size: int = DEFAULT_CHUNK_SIZE
 ) -> int:

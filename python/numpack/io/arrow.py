@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._arrow_tables import (
     Section,
     nested,
@@ -27,13 +28,14 @@ from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 
 
+@also_named(column="columns", column_names="columns")
 def from_table(
     table: Any,
     output_path: PathLike,
     array_name: str = "data",
-    drop_if_exists: bool = False,
-    *,
     columns: Optional[Sequence[str]] = None,
+    *,
+    drop_if_exists: bool = False,
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -63,6 +65,7 @@ def from_table(
     return store_arrays([source], output_path, options)
 
 
+@also_named(column="columns", column_names="columns")
 def to_table(
     input_path: PathLike,
     array_name: Optional[str] = None,
@@ -125,6 +128,7 @@ def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
         raise ValueError(f"a {array.type} array cannot be shared without a copy: {error}") from None
 
 
+@also_named(column="columns", column_names="columns")
 def table_to_numpy_zero_copy(table: Any, columns: Optional[Sequence[str]] = None) -> Dict[str, np.ndarray]:
     """Name to ndarray for the columns of a pyarrow.Table, each over Arrow's own memory.
 

@@ -14,9 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack.io._casts import number_dtype
 from numpack.io._export import Stored, metered, stored_array
+from numpack.io._form import form_of
+from numpack.io._head import read_head
 from numpack.io._import import Options, block_size, stem, store_arrays
 from numpack.io._inputs import name_list
+from numpack.io._lines import opened_lines
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
@@ -33,6 +37,9 @@ def from_csv(
     *,
     dtype: Optional[npt.DTypeLike] = None,
     delimiter: Optional[str] = ",",
+    decimal: str = ".",
+    comments: Optional[str] = "# ",
+    usecols: Union[None, int, str, Sequence[Union[int, str]]] = None,
     skiprows: int = 0,
     max_rows: Optional[int] = None,
     header: Optional[bool] = None,
@@ -43,24 +50,30 @@ def from_csv(
 ) -> Optional[NumPack]:
     """Stores a table of numbers: shape (rows,) for one column, otherwise (rows, columns).
 
-    dtype: float64 unless given. skiprows: lines to skip. max_rows: rows to take. header: whether the next line
-    has names of columns; None: it has if one of its fields is no number. What follows a # is a comment, but a
-    first line of it with as many fields as there are columns names them. The names are stored with the array.
-    A missing value (empty, NA, N/A, null, none) is NaN in floating point and a ValueError in other dtypes,
+    dtype: None for int64 if the file has integers alone (uint64 if they need it), otherwise float64; a number that
+    neither holds exactly is a ValueError. decimal: what stands before a fraction. usecols: the columns to take, by
+    number or name, in this order. skiprows: lines to skip. max_rows: rows to take. header: whether the next line has
+    names of columns; None: it has if one of its fields is a name, with a letter. The names are stored with the array.
+    comments: what begins a comment; "# " is a # that is followed by white space or the line's end, "#" every one, and
+    None stands for no comments. Before the first row a line of # and words is a comment too, and if it is the first
+    and has as many fields as there are columns, it names them.
+    A missing value (empty, NA, #N/A, null, none) is NaN in floating point and a ValueError in other dtypes,
     as are text that is no number, a number that an integer dtype does not have, a line of another length, and
-    negative counts. Memory: `chunk_size` bytes.
+    negative counts; the message has file, line and column. Memory: `chunk_size` bytes, of which a line may have a
+    sixteenth, or 4 MiB.
     """
     check_count("skiprows", skiprows)
     if max_rows is not None:
         check_count("max_rows", max_rows)
-    wanted = np.dtype(np.float64 if dtype is None else dtype)
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    with open(input_path, encoding=encoding, newline="") as file:
-        for _ in islice(file, skiprows):
+    asked, form = number_dtype(dtype), form_of(delimiter, decimal, comments)
+    with opened_lines(input_path, encoding, chunk_size, twice=asked is None) as lines:
+        for _ in islice(lines, skiprows):
             pass
-        text = Text(file, wanted, delimiter, max_rows, skiprows)
-        source = text.source(stem(input_path) if array_name is None else array_name, header)
-        return store_arrays([source], output_path, options)
+        text = Text(lines, form, read_head(lines, form, usecols, header), max_rows)
+        found = text.common_dtype(options.block_size() // 4) if asked is None else asked
+        name = stem(input_path) if array_name is None else array_name
+        return store_arrays([text.source(name, found, asked is not None)], output_path, options)
 
 
 def from_txt(

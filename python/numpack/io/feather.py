@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterator, Optional, Sequence
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._arrow_tables import (
     Section,
     picked,
@@ -30,13 +31,14 @@ from numpack.io._spill import Room
 _KIND = "Feather file of version 2"
 
 
+@also_named(column="columns", column_names="columns")
 def from_feather(
     input_path: PathLike,
     output_path: PathLike,
     array_name: Optional[str] = None,
-    drop_if_exists: bool = False,
-    *,
     columns: Optional[Sequence[str]] = None,
+    *,
+    drop_if_exists: bool = False,
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -116,6 +118,7 @@ class _Batches:
         return self._readers[places]
 
 
+@also_named(column="columns", column_names="columns")
 def to_feather(
     input_path: PathLike,
     output_path: PathLike,

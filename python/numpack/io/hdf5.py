@@ -7,6 +7,7 @@ from typing import IO, Any, Dict, FrozenSet, Iterator, Optional, Tuple
 import numpy as np
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._bytes import COPY, FilePart, file_blocks
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._errors import need, sound, sound_source
@@ -22,14 +23,15 @@ _KIND = "HDF5 file"
 _DAMAGE = (OSError, RuntimeError, KeyError, UnicodeDecodeError)
 
 
+@also_named(dataset_names="array_names")
 def from_hdf5(
     input_path: PathLike,
     output_path: PathLike,
-    array_name: Optional[str] = None,
-    drop_if_exists: bool = False,
-    *,
     array_names: Names = None,
     group: str = "/",
+    *,
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
     return_npk_obj: bool = False,
@@ -58,6 +60,7 @@ def from_hdf5(
         return store_arrays(checked, output_path, options)
 
 
+@also_named(dataset_names="array_names")
 def to_hdf5(
     input_path: PathLike,
     output_path: PathLike,

@@ -27,6 +27,7 @@ from numpack.io._import import (
     Source,
     block_size,
     one_name,
+    only_members,
     picked_members,
     stem,
     store_arrays,
@@ -138,8 +139,12 @@ def _from_file(file: IO[bytes], name: str) -> Source:
 
 
 def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: ExitStack) -> List[Source]:
-    members = {info.filename[:-4]: info for info in archive.infolist() if info.filename.endswith(".npy")}
-    picked = picked_members(members, names, origin)
+    members = [
+        (info.filename[:-4], f"member {at} {info.filename!r}", info)
+        for at, info in enumerate(archive.infolist(), 1)
+        if info.filename.endswith(".npy")
+    ]
+    picked = only_members(members, names, origin)
     return [_from_member(archive, info, name, stack) for name, info in picked.items()]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._arrow_tables import table_columns
 from numpack.io._casts import converted, number_dtype
 from numpack.io._columns import Columns, Rows, split
@@ -19,13 +20,14 @@ from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
 
 
+@also_named(column="columns", column_names="columns")
 def from_dataframe(
     df: Any,
     output_path: PathLike,
     array_name: str = "data",
-    drop_if_exists: bool = False,
-    *,
     columns: Optional[Sequence[Any]] = None,
+    *,
+    drop_if_exists: bool = False,
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -62,6 +64,7 @@ def from_dataframe(
     return store_arrays([source], output_path, options)
 
 
+@also_named(column="columns", column_names="columns")
 def to_dataframe(
     input_path: PathLike,
     array_name: Optional[str] = None,
@@ -91,6 +94,10 @@ def to_dataframe(
 
 def _columns(frame: Any, dtype: Optional[np.dtype]) -> Columns:
     names, dtypes = tuple(str(name) for name in frame.columns), []
+    labels: Dict[str, Any] = {}
+    for name, label in zip(names, frame.columns):
+        if repr(labels.setdefault(name, label)) != repr(label):
+            raise ValueError(f"columns {labels[name]!r} and {label!r} would both be named {name!r}")
     for name, kind in zip(names, frame.dtypes):
         own = _number_dtype(kind)
         if own is None:

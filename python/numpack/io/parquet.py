@@ -8,6 +8,7 @@ from typing import Any, Callable, Iterator, List, Optional, Sequence, Type
 import numpy.typing as npt
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._arrow_tables import (
     Section,
     picked,
@@ -52,13 +53,14 @@ _THREADS = min(2, os.cpu_count() or 1)
 _SPARE = 16 << 20
 
 
+@also_named(column="columns", column_names="columns")
 def from_parquet(
     input_path: PathLike,
     output_path: PathLike,
     array_name: Optional[str] = None,
-    drop_if_exists: bool = False,
-    *,
     columns: Optional[Sequence[str]] = None,
+    *,
+    drop_if_exists: bool = False,
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -160,6 +162,7 @@ def _reader(
     return read
 
 
+@also_named(column="columns", column_names="columns")
 def to_parquet(
     input_path: PathLike,
     output_path: PathLike,

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from numpack import NumPack
 from numpack.io._errors import need
 from numpack.io._formats import ENDINGS, FORMATS
+from numpack.io._inputs import check_flag
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
 
@@ -42,9 +43,9 @@ def from_s3(
     s3_path: str,
     output_path: PathLike,
     format: str = "auto",
-    array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
+    array_name: Optional[str] = None,
     format_options: Optional[Dict[str, Any]] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
@@ -59,6 +60,7 @@ def from_s3(
     Needs disk space for the object beside the store. Raises FileNotFoundError for a missing bucket or object,
     PermissionError for refused credentials, OSError for a connection that stays cut, and what the format raises.
     """
+    check_flag("drop_if_exists", drop_if_exists)
     chosen = _chosen(s3_path, format)
     bucket, key = _split(s3_path)
     place = Path(os.path.realpath(output_path)).parent

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 import os
 import struct
-from typing import Any, Dict, Iterator, Mapping, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dtype
 from numpack.io._bytes import COPY, FilePart, file_blocks, write_rows
 from numpack.io._errors import need
@@ -51,13 +53,14 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
+@also_named(keys="array_names")
 def from_safetensors_file(
     input_path: PathLike,
     output_path: PathLike,
+    array_names: Names = None,
+    *,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
-    *,
-    array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -78,6 +81,7 @@ def from_safetensors_file(
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
+@also_named(keys="array_names")
 def to_safetensors_file(
     input_path: PathLike,
     output_path: PathLike,
@@ -123,17 +127,18 @@ def from_tensor_dict(
     """
     from numpack.io.torch import tensor_array
 
+    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     check_bfloat16(bfloat16)
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a dictionary of name: array, got {type(tensors).__name__}")
     for name in tensors:
         if not isinstance(name, str):
             raise TypeError(f"array names are str, got {name!r}")
-    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
     sources = [in_memory(name, tensor_array(name, tensor, bfloat16)) for name, tensor in tensors.items()]
     return store_arrays(sources, output_path, options)
 
 
+@also_named(keys="array_names")
 def to_tensor_dict(
     input_path: PathLike,
     array_names: Names = None,
@@ -167,12 +172,18 @@ def get_safetensors_metadata(input_path: PathLike) -> Dict[str, Any]:
     return {"metadata": header["metadata"], "tensors": tensors}
 
 
-def iter_safetensors(input_path: PathLike, *, bfloat16: Bfloat16 = None) -> Iterator[Tuple[str, np.ndarray]]:
-    """Names and ndarrays of a SafeTensors file, one tensor in memory at a time; errors as for reading it."""
+@also_named(keys="array_names")
+def iter_safetensors(
+    input_path: PathLike, array_names: Names = None, *, bfloat16: Bfloat16 = None
+) -> Iterator[Tuple[str, np.ndarray]]:
+    """Names and ndarrays of a SafeTensors file, one tensor in memory at a time; errors as for reading it.
+
+    array_names: the tensors to take, None for all.
+    """
     check_bfloat16(bfloat16)
     header, start = _read_header(input_path)
     with open(input_path, "rb", buffering=0) as file:
-        for name, entry in header["tensors"].items():
+        for name, entry in picked_members(header["tensors"], array_names, input_path).items():
             source = _source(file, name, entry, start, bfloat16)
             yield name, read_whole(source, DEFAULT_CHUNK_SIZE)
 
@@ -187,9 +198,21 @@ def _read_header(path: PathLike) -> Tuple[Dict[str, Any], int]:
         raise ValueError(f"{os.fspath(path)} is no sound SafeTensors file: {error}") from None
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
-        tensors = json.loads(file.read(length))
+        tensors = json.loads(file.read(length), object_pairs_hook=partial(_unique, path))
     metadata = tensors.pop("__metadata__", None) or {}
     return {"metadata": metadata, "tensors": tensors}, 8 + length
+
+
+def _unique(path: PathLike, pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """An object of JSON. Raises ValueError for a key that it has twice, of which JSON would keep the last."""
+    found: Dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(
+                f"{os.fsdecode(path)}: {found[name]} and {value} would both be the array {name!r}"
+            )
+        found[name] = value
+    return found
 
 
 def _source(file: Any, name: str, entry: Dict[str, Any], start: int, bfloat16: Bfloat16) -> Source:

@@ -14,7 +14,17 @@ from numpack import NumPack
 from numpack.io._bfloat16 import Bfloat16, check_bfloat16, from_bits, stored_dtype
 from numpack.io._errors import need
 from numpack.io._export import metered, only, stored_array, stored_arrays
-from numpack.io._import import Names, Options, Source, in_memory, one_name, picked_members, stem, store_arrays
+from numpack.io._import import (
+    Names,
+    Options,
+    Source,
+    block_size,
+    in_memory,
+    one_name,
+    only_members,
+    stem,
+    store_arrays,
+)
 from numpack.io._inputs import plain_array
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
@@ -24,10 +34,10 @@ from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
 def from_pt(
     input_path: PathLike,
     output_path: PathLike,
+    key: Optional[str] = None,
+    *,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
-    *,
-    key: Optional[str] = None,
     array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -46,10 +56,14 @@ def from_pt(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     check_bfloat16(bfloat16)
     torch = need("torch", "torch")
-    found = dict(_flat(_picked(_load(torch, input_path), key), ""))
-    found = picked_members(found, array_names, input_path)
     own = (key or "").rpartition("/")[2] or stem(input_path)
-    sources = [_source(torch, name or own, tensor, bfloat16) for name, tensor in found.items()]
+    entries = _flat(_picked(_load(torch, input_path), key), ())
+    flat = (
+        ("/".join(map(str, path)) or own, "".join(f"[{part!r}]" for part in path), one)
+        for path, one in entries
+    )
+    found = only_members(flat, array_names, input_path)
+    sources = [_source(torch, name, tensor, bfloat16) for name, tensor in found.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
@@ -60,14 +74,17 @@ def to_pt(
     as_dict: bool = True,
     *,
     array_name: Optional[str] = None,
+    chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
 ) -> None:
     """Writes arrays of a store to a .pt file: a dict of name: tensor, or one tensor with as_dict=False.
 
-    The stored files are mapped, not read into memory; arrays with deleted rows are (update() them before). Raises
+    The stored files are mapped, not read into memory; arrays with deleted rows are (update() them before), whatever
+    `chunk_size` is: programs that convert to any format may pass it, and PyTorch takes tensors whole. Raises
     TypeError for dtypes that this PyTorch does not have, KeyError for unknown names, ValueError for several
     arrays with as_dict=False.
     """
+    block_size(chunk_size)
     torch = need("torch", "torch")
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         tensors = {stored.name: array_tensor(stored.name, stored.mapped()) for stored in found}
@@ -178,13 +195,13 @@ def _picked(content: Any, key: Optional[str]) -> Any:
     return content
 
 
-def _flat(content: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
-    """Names and whatever has them; content that is no dict has an empty name."""
+def _flat(content: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Tuple[Any, ...], Any]]:
+    """Whatever is in dicts in dicts, each with its keys; content that is no dict has none."""
     if not isinstance(content, Mapping):
-        yield prefix[:-1], content
+        yield path, content
         return
-    for name, member in content.items():
-        yield from _flat(member, f"{prefix}{name}/")
+    for key, member in content.items():
+        yield from _flat(member, (*path, key))
 
 
 def _check_plain(torch: Any, name: str, tensor: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any, Iterator, Optional, Sequence, Tuple
 import numpy as np
 
 from numpack import NumPack
+from numpack._aliases import also_named
 from numpack.io._bytes import COPY
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._errors import need
@@ -40,11 +41,11 @@ _LONGEST_PART = 255
 def from_zarr(
     input_path: PathLike,
     output_path: PathLike,
-    array_name: Optional[str] = None,
-    drop_if_exists: bool = False,
-    *,
     array_names: Names = None,
     group: str = "/",
+    *,
+    array_name: Optional[str] = None,
+    drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
     return_npk_obj: bool = False,
@@ -59,16 +60,17 @@ def from_zarr(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     zarr = need("zarr", "zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
-    top = zarr.open(os.path.abspath(input_path), path=group.strip("/") or None, mode="r")
+    top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
     if isinstance(top, zarr.Array):
         found = {stem(group.rstrip("/")) or stem(input_path): top}
     else:
-        found = dict(_arrays(zarr, top, ""))
+        found = dict(_arrays(zarr, os.path.abspath(input_path), top, ""))
     picked, room = picked_members(found, array_names, input_path), options.room(output_path)
     sources = [_source(zarr, name, array, room) for name, array in picked.items()]
     return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
 
+@also_named(compressor="compressors")
 def to_zarr(
     input_path: PathLike,
     output_path: PathLike,
@@ -139,12 +141,18 @@ def _check_folder(path: PathLike) -> None:
         raise FileExistsError(f"{os.fspath(path)} is a folder that holds something other than Zarr")
 
 
-def _arrays(zarr: Any, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
+def _opened(zarr: Any, folder: str, path: str) -> Any:
+    """The group or array as its own files say: consolidated metadata may be older than what is there."""
+    return zarr.open(folder, path=path or None, mode="r", use_consolidated=False)
+
+
+def _arrays(zarr: Any, folder: str, group: Any, prefix: str) -> Iterator[Tuple[str, Any]]:
     for name, member in sorted(group.members()):
         if isinstance(member, zarr.Array):
             yield prefix + name, member
         else:
-            yield from _arrays(zarr, member, f"{prefix}{name}/")
+            # A group in a group may have consolidated metadata of its own.
+            yield from _arrays(zarr, folder, _opened(zarr, folder, member.path), f"{prefix}{name}/")
 
 
 def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:

@@ -249,6 +249,18 @@ impl<'a> Plan<'a> {
     }
 }
 
+impl Selection<'_> {
+    /// The numbers of the rows that this names among the rows `0..rows`, in its order: for programs that apply a
+    /// selection to data of their own.
+    ///
+    /// # Errors
+    /// `IndexOutOfBounds`; `MaskMismatch` for a mask of another length; `InvalidArgument` for a step of 0;
+    /// `OutOfMemory`.
+    pub fn numbers(self, rows: u64) -> NpkResult<Vec<u64>> {
+        Plan::new(self, rows, Arc::default())?.numbers()
+    }
+}
+
 /// Physical runs of a range of logical rows, in order.
 pub(crate) fn live_runs(deleted: &DeletedRows, rows: Range<u64>) -> impl Iterator<Item = Run> + '_ {
     let physical = if deleted.is_empty() || rows.is_empty() {

@@ -1,13 +1,9 @@
 //! Which rows a call is about, as its caller says it: a value that knows no array yet.
 //!
 //! Programs build one from their own syntax. The engine resolves it once, against the commit that the call
-//! applies to ([`Plan`](crate::rows::plan::Plan)): no slice and no mask is ever about another number of rows
-//! than there are.
+//! applies to (`plan.rs`): no slice and no mask is ever about another number of rows than there are.
 
 use std::ops::{Range, RangeFrom, RangeFull, RangeTo};
-
-use crate::rows::plan::Plan;
-use crate::types::error::NpkResult;
 
 /// Rows of an array by their logical numbers: deleted rows do not count.
 ///
@@ -45,19 +41,6 @@ pub enum Selection<'a> {
     Mask(&'a [bool]),
     /// Row numbers in any order, any number of times; negative ones count from the end.
     List(&'a [i64]),
-}
-
-impl Selection<'_> {
-    /// The numbers of the rows that this names among the rows `0..rows`, in its order: for programs that apply a
-    /// selection to data of their own.
-    ///
-    /// # Errors
-    /// `IndexOutOfBounds`; `MaskMismatch` for a mask of another length; `InvalidArgument` for a step of 0;
-    /// `OutOfMemory`.
-    pub fn numbers(self, rows: u64) -> NpkResult<Vec<u64>> {
-        let plan = Plan::new(self, rows, Default::default())?;
-        plan.numbers()
-    }
 }
 
 impl<'a> From<&'a [i64]> for Selection<'a> {

@@ -6,12 +6,13 @@
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::disk::Mapping;
 use crate::disk::data_file::DataFile;
+use crate::log::catalog::ArrayState;
 use crate::parallel::{self, PARALLEL_BYTES};
 use crate::rows::plan::{Piece, Plan};
-use crate::store::reading::read::Source;
 use crate::types::error::NpkResult;
 
 /// Runs of at least this many bytes are read by system call.
@@ -20,6 +21,13 @@ const LONG_RUN: usize = 64 << 10;
 const GATHER_PART: usize = 256 << 10;
 /// Neighbouring rows are copied in parts of so many bytes, one thread each.
 const READ_PART: usize = 4 << 20;
+
+/// An array as of one commit, with its open file.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    pub(crate) array: Arc<ArrayState>,
+    pub(crate) file: Arc<DataFile>,
+}
 
 /// Fills `dst` with the rows of a plan.
 ///

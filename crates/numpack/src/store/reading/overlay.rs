@@ -13,8 +13,8 @@ use crate::log::catalog::ArrayState;
 use crate::log::op::Op;
 use crate::rows::plan::{Piece, Plan};
 use crate::store::commit::state::{LogState, RedoStart, StoreState};
-use crate::store::reading::copy::copy;
-use crate::store::reading::read::{Found, Scope, Source, Target};
+use crate::store::reading::copy::{Source, copy};
+use crate::store::reading::read::{Found, Scope, Target};
 use crate::types::error::{NpkError, NpkResult};
 
 /// Bytes of replaced rows by physical row; later replaces have won.

@@ -8,25 +8,17 @@
 use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use crate::disk::data_file::DataFile;
 use crate::log::catalog::ArrayState;
 use crate::rows::Selection;
 use crate::rows::plan::Plan;
 use crate::store::commit::state::StoreState;
-use crate::store::reading::copy::copy;
+use crate::store::reading::copy::{Source, copy};
 use crate::types::error::{NpkError, NpkResult};
 
 /// Looks at the sequence word before a reader turns to the log.
 const TRIES: u32 = 3;
 /// Tries to have several arrays of one commit open, before writers are kept out.
 const ATTEMPTS: u32 = 16;
-
-/// An array as of one commit, with its open file.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) array: Arc<ArrayState>,
-    pub(crate) file: Arc<DataFile>,
-}
 
 /// Rows of one commit of an array.
 pub(crate) struct Found<B> {
