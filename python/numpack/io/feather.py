@@ -126,6 +126,7 @@ def to_feather(
     *,
     columns: Optional[Sequence[str]] = None,
     column_dtypes: bool = True,
+    tensors: Optional[bool] = None,
     compression: Optional[str] = "zstd",
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -137,7 +138,7 @@ def to_feather(
     size = block_size(chunk_size)
     pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
-        kept = table_columns(stored, columns, column_dtypes)
+        kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)
         rows = min(DEFAULT_BATCH_ROWS, stored.rows_in(size))
         options = ipc.IpcWriteOptions(compression=compression)

@@ -29,6 +29,7 @@ from numpack.io._partial import new_file
 from numpack.io._prefetch import ended, read_ahead
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._tensors import storage_of
 from numpack.io.arrow import from_table as from_parquet_table
 from numpack.io.arrow import to_table as to_parquet_table
 
@@ -70,12 +71,12 @@ def from_parquet(
     """Stores the columns of a Parquet file as one array of shape (rows, columns), named after the file.
 
     columns: the columns to take, in this order; None for all. The dtype is the smallest that holds every column
-    exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of lists of
-    one length gives shape (rows, *length). Nulls are NaN in columns of floats, `fill_null` where it is given, and
-    otherwise a TypeError. Memory: `chunk_size` bytes; where a page of every column is more, columns pass through
-    temporary files beside the store, a row group at a time. Raises TypeError for columns that hold no numbers and
-    for integers that the common dtype cannot hold, KeyError for unknown columns, ValueError
-    for values that `dtype` does not have and for a file that is cut off or no Parquet.
+    exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of fixed-shape
+    tensors, or of lists of one length, gives shape (rows, *shape). Nulls are NaN in columns of floats, `fill_null`
+    where it is given, and otherwise a TypeError. Memory: `chunk_size` bytes; where a page of every column is more,
+    columns pass through temporary files beside the store, a row group at a time. Raises TypeError for columns that
+    hold no numbers and for integers that the common dtype cannot hold, KeyError for unknown columns, ValueError for
+    values that `dtype` does not have and for a file that is cut off or no Parquet.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
@@ -111,7 +112,9 @@ def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> I
     encoded = max((group.total_byte_size for group in groups), default=0)
     decoded = max((group.num_rows for group in groups), default=0) * row_width(schema)
     room = 2 * chunk_size // 3 + _SPARE
-    if 3 * max(encoded, decoded) <= room and not any(map(pa.types.is_nested, schema.types)):
+    if 3 * max(encoded, decoded) <= room and not any(
+        pa.types.is_nested(storage_of(pa, kind)) for kind in schema.types
+    ):
         yield Section(_group_reader(file, schema), count)
         return
     # Columns of one name cannot be asked for one by one.
@@ -170,6 +173,7 @@ def to_parquet(
     *,
     columns: Optional[Sequence[str]] = None,
     column_dtypes: bool = True,
+    tensors: Optional[bool] = None,
     compression: Optional[str] = "snappy",
     row_group_size: int = DEFAULT_BATCH_ROWS,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -178,7 +182,9 @@ def to_parquet(
     """Writes an array to a Parquet file: a column for each column of a table, one of lists for more dimensions.
 
     columns: names for the columns; None for those stored with the array, otherwise col0, col1, ...
-    column_dtypes: whether columns get back the dtypes they came with. row_group_size: rows at most; fewer where
+    column_dtypes: whether columns get back the dtypes they came with. tensors: True for one column of Arrow's
+    fixed-shape tensors, a row in each; False for columns of numbers or of lists; None for what the array was made of.
+    row_group_size: rows at most; fewer where
     they would not fit into memory. Memory: `chunk_size` bytes. Raises TypeError for complex and 0-d arrays,
     ValueError for another compression and a row group without rows.
     """
@@ -188,7 +194,7 @@ def to_parquet(
         raise ValueError(f"compression must be None or one of {', '.join(_CODECS)}, got {compression!r}")
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
-        kept = table_columns(stored, columns, column_dtypes)
+        kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)
         rows = min(row_group_size, stored.rows_in(size))
         with (
