@@ -28,7 +28,7 @@ from numpack.io._import import Options, block_size, stem, store_arrays
 from numpack.io._partial import new_file
 from numpack.io._prefetch import ended, read_ahead
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, FilePath, PathLike, check_count
 from numpack.io._tensors import storage_of
 from numpack.io.arrow import from_table as from_parquet_table
 from numpack.io.arrow import to_table as to_parquet_table
@@ -56,7 +56,7 @@ _SPARE = 16 << 20
 
 @also_named(column="columns", column_names="columns")
 def from_parquet(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     columns: Optional[Sequence[str]] = None,
@@ -82,7 +82,7 @@ def from_parquet(
     pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)
-    with _opened(pq, input_path, *damage) as file:
+    with pa.OSFile(os.fsencode(input_path)) as raw, _opened(pq, raw, input_path, *damage) as file:
         schema = picked(pa, file.schema_arrow, columns)
 
         def sections(limit: int) -> Iterator[Section]:
@@ -98,10 +98,10 @@ def from_parquet(
         return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)
 
 
-def _opened(pq: Any, path: PathLike, *damage: Type[Exception]) -> Any:
+def _opened(pq: Any, raw: Any, path: FilePath, *damage: Type[Exception]) -> Any:
     """The file. Raises ValueError for one that is cut off or no Parquet."""
     with sound(path, _KIND, *damage):
-        return pq.ParquetFile(os.fsdecode(path), buffer_size=1 << 16, pre_buffer=False)
+        return pq.ParquetFile(raw, buffer_size=1 << 16, pre_buffer=False)
 
 
 def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
@@ -168,7 +168,7 @@ def _reader(
 @also_named(column="columns", column_names="columns")
 def to_parquet(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     columns: Optional[Sequence[str]] = None,
@@ -199,7 +199,8 @@ def to_parquet(
         rows = min(row_group_size, stored.rows_in(size))
         with (
             new_file(output_path) as partial,
-            pq.ParquetWriter(partial, schema, compression=compression or "none") as writer,
+            pa.OSFile(os.fsencode(partial), "wb") as file,
+            pq.ParquetWriter(file, schema, compression=compression or "none") as writer,
         ):
             for block in meter.count(stored.blocks(rows)):
                 writer.write_batch(table_batch(pa, schema, kept, block), row_group_size=rows)
