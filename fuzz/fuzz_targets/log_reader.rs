@@ -6,7 +6,7 @@
 
 #![no_main]
 
-#[path = "../../crates/numpack/tests/common/log.rs"]
+#[path = "../../crates/numpack/tests/support/log.rs"]
 mod log;
 
 use std::fs;

@@ -289,9 +289,7 @@ def _places(indexes: Any, array: np.ndarray) -> np.ndarray:
 
 def _fitting(name: str, array: np.ndarray, given: Any, places: Optional[int] = None) -> np.ndarray:
     """Rows for so many places of the array, or for its end, of its dtype and row shape."""
-    if isinstance(given, np.ma.MaskedArray):
-        raise TypeError("a masked array would lose its mask: pass a.filled(value), or a.data and a.mask")
-    rows = np.asarray(given) if hasattr(given, "dtype") else np.asarray(given, array.dtype)
+    rows = NumPack._fitting(name, given, array.dtype)
     if rows.dtype.newbyteorder("=") != array.dtype.newbyteorder("="):
         raise TypeError(f"array {name!r}: dtype is {array.dtype}, got {rows.dtype}")
     if places == 1 and rows.ndim + 1 == array.ndim:

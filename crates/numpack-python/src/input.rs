@@ -7,9 +7,10 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyByteArray, PyDict, PyList, PyString, PyTuple, PyTypeMethods};
 
 use crate::errors::raise;
+use crate::exact_cast;
 use crate::memory::{bytes_of, descr};
 
 /// One array as the store takes it, with the Python object that owns its bytes.
@@ -22,20 +23,27 @@ pub(crate) struct Input<'py> {
 }
 
 impl<'py> Input<'py> {
-    /// Converts any array or array-like. One without a dtype of its own, such as a list, takes `stored`.
+    /// Converts any array or array-like. One without a dtype of its own, such as a list, takes `stored` if that holds
+    /// each of its values.
     ///
     /// # Errors
-    /// `TypeError` for dtypes that the store does not have, and for masked arrays.
+    /// `TypeError` for dtypes that the store does not have, for values that `stored` does not have, and for masked
+    /// arrays.
     pub(crate) fn new(value: &Bound<'py, PyAny>, stored: Option<DataType>) -> PyResult<Input<'py>> {
         let py = value.py();
         let array = match value.cast::<PyUntypedArray>() {
             Ok(array) => array.clone(),
-            Err(_) => as_array(value, stored)?,
+            Err(_) => numpy(py)?.call_method1(intern!(py, "asarray"), (value,))?.cast_into()?,
         };
         if value.hasattr(intern!(py, "_mask"))? && value.hasattr(intern!(py, "filled"))? {
             return Err(PyTypeError::new_err(
                 "a masked array would lose its mask: save a.filled(value), or a.data and a.mask",
             ));
+        }
+        if let Some(stored) = stored.filter(|_| !has_dtype(value)) {
+            let shape = array.shape().iter().map(|&dim| dim as u64).collect();
+            let copied = Some(exact_cast::cast(&array, stored)?);
+            return Ok(Input { array, dtype: stored, shape, copied });
         }
         let dtype = dtype_of(&array.dtype())?;
         let plain = array.is_c_contiguous() && array.dtype().is_native_byteorder() != Some(false);
@@ -63,7 +71,7 @@ impl<'py> Input<'py> {
     /// With bytes of its own: a replace looks at them several times, and must see the same each time although
     /// the program may change the array meanwhile. Save and append need no copy: each byte is read once.
     pub(crate) fn into_copied(mut self) -> Self {
-        self.copied = Some(bytes_of(&self.array).to_vec());
+        self.copied.get_or_insert_with(|| bytes_of(&self.array).to_vec());
         self
     }
 
@@ -71,6 +79,18 @@ impl<'py> Input<'py> {
     pub(crate) fn into_one_row(mut self) -> Self {
         self.shape.insert(0, 1);
         self
+    }
+
+    /// As a NumPy array, which a batch changes in memory.
+    ///
+    /// # Errors
+    /// Those of NumPy.
+    pub(crate) fn into_array(self) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.array.py();
+        let Some(bytes) = self.copied else { return Ok(self.array.into_any()) };
+        let flat = numpy(py)?
+            .call_method1(intern!(py, "frombuffer"), (PyByteArray::new(py, &bytes), descr(py, self.dtype)))?;
+        flat.call_method1(intern!(py, "reshape"), (PyTuple::new(py, &self.shape)?,))
     }
 
     /// Number of dimensions.
@@ -118,14 +138,73 @@ impl<'py> Inputs<'py> {
             let name = name_of(&name)?;
             let typed = value.cast::<numpy::PyUntypedArray>().is_ok();
             let stored = if typed { None } else { stored(&name)? };
-            Ok((name, Input::new(&value, stored)?))
+            let input = named(&name, &value, stored)?;
+            Ok((name, input))
         });
         inputs.collect::<PyResult<_>>().map(Inputs)
+    }
+
+    /// One value, as it would be in a dict.
+    ///
+    /// # Errors
+    /// As for [`Input::new`].
+    pub(crate) fn one(
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        stored: DataType,
+    ) -> PyResult<Input<'py>> {
+        named(&name_of(name)?, value, Some(stored))
     }
 
     pub(crate) fn raw(&self) -> Vec<RawArray<'_>> {
         self.0.iter().map(|(name, input)| input.raw(name)).collect()
     }
+}
+
+fn named<'py>(name: &str, value: &Bound<'py, PyAny>, stored: Option<DataType>) -> PyResult<Input<'py>> {
+    refuse_labels(value.py(), name, value)?;
+    Input::new(value, stored).map_err(|error| about(value.py(), name, error))
+}
+
+/// An error of a value's type, with the name that it was given for.
+fn about(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    if !error.is_instance_of::<PyTypeError>(py) {
+        return error;
+    }
+    PyTypeError::new_err(format!("array {name:?}: {}", error.value(py)))
+}
+
+/// Refuses tables and labelled arrays of other libraries: an array would lose what they have beside the values.
+pub(crate) fn refuse_labels(py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    const KINDS: [(&str, &str, &str, &str); 9] = [
+        ("pandas", "DataFrame", "its index and column names", "numpack.io.from_dataframe"),
+        ("pandas", "Series", "its index and name", "numpack.io.from_dataframe(s.to_frame(), ...)"),
+        ("pandas", "Index", "its name", "index.to_numpy()"),
+        ("polars", "DataFrame", "its column names and nulls", "numpack.io.from_table(df.to_arrow(), ...)"),
+        ("polars", "Series", "its name and nulls", "s.to_numpy()"),
+        ("xarray", "DataArray", "its dimensions and coordinates", "a.to_numpy()"),
+        ("xarray", "Dataset", "its dimensions and coordinates", "ds[name].to_numpy() of each variable"),
+        ("pyarrow", "Table", "its column names and nulls", "numpack.io.from_table"),
+        ("pyarrow", "", "its nulls and type", "a.to_numpy(zero_copy_only=False)"),
+    ];
+    if value.is_instance_of::<PyUntypedArray>() || value.is_instance_of::<PyList>() {
+        return Ok(());
+    }
+    let kind = value.get_type();
+    for class in kind.mro().iter() {
+        let module = class.getattr(intern!(py, "__module__"))?.extract::<String>().unwrap_or_default();
+        let library = module.split('.').next().unwrap_or_default();
+        let class_name = class.getattr(intern!(py, "__name__"))?.extract::<String>().unwrap_or_default();
+        let found =
+            KINDS.iter().find(|(owner, own, ..)| *owner == library && (own.is_empty() || *own == class_name));
+        if let Some((_, _, lost, way)) = found {
+            return Err(PyTypeError::new_err(format!(
+                "array {name:?}: a {library} {} would lose {lost}: use {way}",
+                kind.name()?
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The name of an array.
@@ -155,19 +234,6 @@ pub(crate) fn names_of(names: &Bound<'_, PyAny>) -> PyResult<Vec<PyBackedStr>> {
 fn has_dtype(value: &Bound<'_, PyAny>) -> bool {
     let signs = ["dtype", "__array__", "__array_interface__", "__buffer__"];
     signs.into_iter().any(|name| value.hasattr(name).unwrap_or(false))
-}
-
-fn as_array<'py>(
-    value: &Bound<'py, PyAny>,
-    stored: Option<DataType>,
-) -> PyResult<Bound<'py, PyUntypedArray>> {
-    let py = value.py();
-    let kwargs = PyDict::new(py);
-    if let Some(stored) = stored.filter(|_| !has_dtype(value)) {
-        kwargs.set_item(intern!(py, "dtype"), descr(py, stored))?;
-    }
-    let array = numpy(py)?.call_method(intern!(py, "asarray"), (value,), Some(&kwargs))?;
-    Ok(array.cast_into()?)
 }
 
 fn in_c_order<'py>(

@@ -5,6 +5,7 @@
 
 mod dict_protocol;
 mod errors;
+mod exact_cast;
 mod input;
 mod lazy;
 mod memory;

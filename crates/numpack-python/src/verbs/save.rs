@@ -1,10 +1,11 @@
 //! `save`, and what batches and imports end with: arrays saved, dropped and renamed in one commit.
 
+use numpy::PyArrayDescr;
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::errors::raise;
-use crate::input::{Input, Inputs, name_of};
+use crate::input::{Input, Inputs, dtype_of, name_of, refuse_labels};
 use crate::store::NumPack;
 
 #[pymethods]
@@ -27,8 +28,19 @@ impl NumPack {
     /// Raises what saving this array under this name would raise.
     #[staticmethod]
     fn _check_saved(name: &Bound<'_, PyAny>, array: &Bound<'_, PyAny>) -> PyResult<()> {
+        refuse_labels(array.py(), &name_of(name)?, array)?;
         Input::new(array, None)?;
         numpack::check_name(&name_of(name)?).map_err(raise)
+    }
+
+    /// A value as an array of a stored dtype, as append and replace take it.
+    #[staticmethod]
+    fn _fitting<'py>(
+        name: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+        dtype: &Bound<'py, PyArrayDescr>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Inputs::one(name, value, dtype_of(dtype)?)?.into_array()
     }
 
     /// Saves a dict of arrays, removes the arrays `dropped` and renames others, in one commit: what batches and

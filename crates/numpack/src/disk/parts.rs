@@ -1,4 +1,4 @@
-//! WriteGuard many bytes: by parts on several threads, each part by blocks, with the checksum of what is written.
+//! Writing many bytes: by parts on several threads, each part by blocks, with the checksum of what is written.
 //!
 //! The bytes may lie in memory that the caller's program changes meanwhile: a binding gives up its
 //! interpreter's lock while it writes. A checksum of that memory could then differ from the bytes in the

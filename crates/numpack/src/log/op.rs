@@ -4,6 +4,7 @@
 //! must refuse one that it does not understand.
 
 use super::codec::{Decoder, Encoder, Malformed};
+use crate::disk::FileName;
 use crate::rows::run::Run;
 use crate::types::dtype::DataType;
 
@@ -34,6 +35,13 @@ pub(crate) struct Put {
     /// The file is the spare one under its new name.
     pub(crate) reuses_spare: bool,
     pub(crate) name: String,
+}
+
+impl Put {
+    /// The array's data file.
+    pub(crate) fn file(&self) -> FileName {
+        FileName::Data { array: self.id, generation: self.generation }
+    }
 }
 
 /// One array in a snapshot.

@@ -32,7 +32,7 @@ impl Tail {
     /// Sequence number of the commit to come.
     ///
     /// # Errors
-    /// `Corrupted` when there is none left. WriteGuard a million commits a second takes nine years to get there,
+    /// `Corrupted` when there is none left. Writing a million commits a second takes nine years to get there,
     /// so the number that the log gives its last commit is not one that a writer gave it.
     pub(crate) fn next_seq(&self) -> NpkResult<u64> {
         let last = self.seq();

@@ -7,9 +7,12 @@ use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
 use crate::disk::Folder;
+use crate::log::op::Op;
 use crate::options::{Mode, OpenOptions};
 use crate::store::buffers::{Elements, RawArray, RawDrop, RawRows};
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::guard::WriteGuard;
+use crate::store::commit::state::StoreState;
+use crate::store::commit::transaction::Transaction;
 use crate::store::metadata::{ArrayMetadata, HIDDEN_PREFIX};
 use crate::store::recovery::open::{open_folder, open_path, own_core};
 use crate::store::recovery::verify::{Report, verify};
@@ -73,15 +76,25 @@ impl Store {
         own_core(&self.shared.core)
     }
 
-    pub(crate) fn write<R>(
+    /// Commits what `verb` prepares.
+    pub(crate) fn write<'b, R>(
         &self,
-        verb: impl Fn(&StoreState, &WriteGuard<'_>) -> NpkResult<R>,
+        verb: impl Fn(&mut Transaction<'_, 'b>) -> NpkResult<R>,
     ) -> NpkResult<R> {
+        self.locked(|writing| {
+            let mut transaction = Transaction::new(writing);
+            let prepared = verb(&mut transaction)?;
+            transaction.commit().map(|()| prepared)
+        })
+    }
+
+    /// Calls `work` with the writers' lock held: twice when the disk was full and room could be made.
+    pub(crate) fn locked<R>(&self, work: impl Fn(&WriteGuard<'_>) -> NpkResult<R>) -> NpkResult<R> {
         let core = self.core()?;
         let writing = core.begin(self.shared.options.durability, self.shared.options.lock_timeout)?;
-        match verb(&core, &writing) {
+        match work(&writing) {
             // A refused call has changed nothing, so it can be made again.
-            Err(error) if error.is_disk_full() && core.make_room()? => verb(&core, &writing),
+            Err(error) if error.is_disk_full() && core.make_room()? => work(&writing),
             other => other,
         }
     }
@@ -122,7 +135,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.save(writing, arrays, Vec::new()))
+        self.write(|tx| tx.save(arrays))
     }
 
     /// The whole array, in memory of its own.
@@ -210,7 +223,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::append_many`].
     pub fn append_raw(&self, rows: &[RawArray<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.append(writing, rows))
+        self.write(|tx| tx.append(rows))
     }
 
     /// Replaces rows by index, in place; of an index given twice the last row wins.
@@ -261,7 +274,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::replace_many`]; `RowsChanged`.
     pub fn replace_raw(&self, replaces: &[RawRows<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.replace(writing, replaces))
+        self.write(|tx| tx.replace(replaces))
     }
 
     /// Deletes rows logically (`Some`), or the whole array (`None`).
@@ -269,9 +282,9 @@ impl Store {
     /// # Errors
     /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for rows of a scalar; `Locked`, `ReadOnly`, `Io`.
     pub fn drop_arrays(&self, name: &str, indexes: Option<&[i64]>) -> NpkResult<()> {
-        self.write(|core, writing| match indexes {
-            Some(indexes) => core.drop_rows(writing, &[RawDrop { name, indexes, of: None }]),
-            None => core.remove_arrays(writing, &[name]),
+        self.write(|tx| match indexes {
+            Some(indexes) => tx.drop_rows(&[RawDrop { name, indexes, of: None }]),
+            None => tx.remove_arrays(&[name]),
         })
     }
 
@@ -280,7 +293,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::drop_arrays`].
     pub fn drop_many(&self, names: &[&str]) -> NpkResult<()> {
-        self.write(|core, writing| core.remove_arrays(writing, names))
+        self.write(|tx| tx.remove_arrays(names))
     }
 
     /// Deletes rows of several arrays logically, in one commit.
@@ -298,7 +311,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::drop_rows_many`]; `RowsChanged`.
     pub fn drop_rows_raw(&self, drops: &[RawDrop<'_>]) -> NpkResult<()> {
-        self.write(|core, writing| core.drop_rows(writing, drops))
+        self.write(|tx| tx.drop_rows(drops))
     }
 
     /// Rewrites an array without its deleted rows, in constant memory.
@@ -306,7 +319,7 @@ impl Store {
     /// # Errors
     /// `ArrayNotFound`, `Locked`, `ReadOnly`, `Io`.
     pub fn compact_array(&self, name: &str) -> NpkResult<()> {
-        self.write(|core, writing| core.compact(writing, name))
+        self.write(|tx| tx.compact(name))
     }
 
     /// Copies the live rows of an array to a new array.
@@ -314,7 +327,7 @@ impl Store {
     /// # Errors
     /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, `Locked`, `ReadOnly`, `Io`.
     pub fn clone_array(&self, source: &str, target: &str) -> NpkResult<()> {
-        self.write(|core, writing| core.clone_array(writing, source, target))
+        self.write(|tx| tx.clone_array(source, target))
     }
 
     /// Whether an array has this name; false also when the store cannot be read.
@@ -393,7 +406,10 @@ impl Store {
     /// # Errors
     /// `Locked`, `ReadOnly`, `Io`.
     pub fn reset(&self) -> NpkResult<()> {
-        self.write(|core, writing| core.reset(writing))
+        self.write(|tx| {
+            tx.push(Op::Reset);
+            Ok(())
+        })
     }
 
     /// Checks log and data files against each other and reports every finding. Changes nothing.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::disk::Mapping;
 use crate::log::catalog::ArrayState;
-use crate::log::op::Op;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::guard::WriteGuard;
+use crate::store::commit::state::StoreState;
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::reading::read::Source;
 use crate::types::dtype::DataType;
@@ -32,11 +33,11 @@ impl Store {
     /// `ArrayNotFound`; `InvalidArgument` for an array with deleted rows; `Io` (unsupported) on a file system
     /// where a store to mapped memory can fail; `Locked`, `ReadOnly`, `Corrupted`.
     pub fn writable_view(&self, name: &str) -> NpkResult<WritableView> {
-        self.write(|core, writing| {
-            let array = core.known_array(name)?;
-            check(core, &array)?;
-            core.renounce(writing, &array)?;
-            let file = core.own_data_file(&array)?;
+        self.locked(|writing| {
+            let array = writing.store.known_array(name)?;
+            check(writing.store, &array)?;
+            renounce(writing, &array)?;
+            let file = writing.store.own_data_file(&array)?;
             let mapping = if array.bytes() > 0 { Some(file.write_mapping(array.bytes())?) } else { None };
             Ok(WritableView { store: self.clone(), source: Source { array, file }, mapping })
         })
@@ -66,9 +67,9 @@ impl WritableView {
     /// `InvalidArgument` when the array has been saved anew, compacted or removed meanwhile, so that what was
     /// written is not in it; `Poisoned` when the disk failed; `Locked`, `Io`.
     pub fn flush(&self) -> NpkResult<()> {
-        self.store.write(|core, writing| {
+        self.store.locked(|writing| {
             let (then, name) = (&self.source.array, &self.source.array.name);
-            let now = core.known_array(name).ok();
+            let now = writing.store.known_array(name).ok();
             let now = now.filter(|now| now.id == then.id && now.generation == then.generation);
             let Some(now) = now else {
                 return Err(NpkError::InvalidArgument {
@@ -77,24 +78,20 @@ impl WritableView {
                     reason: "it was saved anew or removed while it was mapped for writing",
                 });
             };
-            core.renounce(writing, &now)?;
-            self.source.file.file().sync().map_err(|e| core.poison(e))
+            renounce(writing, &now)?;
+            self.source.file.file().sync().map_err(|e| writing.store.poison(e))
         })
     }
 }
 
-impl StoreState {
-    /// Commits that the log says nothing about the bytes of this array any more.
-    fn renounce(&self, writing: &WriteGuard<'_>, array: &ArrayState) -> NpkResult<()> {
-        if self.with_catalog(|catalog| catalog.replaced.contains(&array.id)) {
-            self.checkpoint(writing)?;
-        }
-        let (id, generation, row_bytes) = (array.id, array.generation, array.row_bytes());
-        let op = Op::Replace { id, generation, redo_offset: 0, row_bytes, checksum: None, runs: Vec::new() };
-        self.commit(writing, &[op], &[&[]])?;
-        self.after_commit(writing);
-        Ok(())
+/// Commits that the log says nothing about the bytes of this array any more.
+fn renounce(writing: &WriteGuard<'_>, array: &ArrayState) -> NpkResult<()> {
+    if writing.store.with_catalog(|catalog| catalog.replaced.contains(&array.id)) {
+        writing.store.checkpoint(writing)?;
     }
+    let mut tx = Transaction::new(writing);
+    tx.push_replace(array, Vec::new(), &[], None);
+    tx.commit()
 }
 
 fn check(core: &StoreState, array: &ArrayState) -> NpkResult<()> {

@@ -6,7 +6,8 @@ use crate::disk::FileName;
 use crate::log::op::{FileRecord, Op};
 use crate::log::record::{self, FileHeader};
 use crate::log::writer::{too_large, write_next};
-use crate::store::commit::state::{LogState, RedoStart, StoreState, WriteGuard, now_us};
+use crate::store::commit::guard::WriteGuard;
+use crate::store::commit::state::{LogState, RedoStart, StoreState, now_us};
 use crate::types::error::{NpkError, NpkResult};
 
 /// A log up to this long is never replaced: opening reads it in well under a millisecond.
@@ -43,7 +44,7 @@ impl StoreState {
     ///
     /// # Errors
     /// `Poisoned`.
-    pub(crate) fn sync_data(&self) -> NpkResult<()> {
+    pub(super) fn sync_data(&self) -> NpkResult<()> {
         let ids = self.with_catalog(|catalog| catalog.unsynced.clone());
         if ids.is_empty() {
             return Ok(());
@@ -65,7 +66,7 @@ impl StoreState {
     }
 
     /// Work after a commit: it may fail without harm, and the error waits for the next call that may say so.
-    pub(crate) fn after_commit(&self, writing: &WriteGuard<'_>) {
+    pub(super) fn after_commit(&self, writing: &WriteGuard<'_>) {
         if self.with_catalog(|catalog| !catalog.retired.is_empty()) {
             self.discard_retired(self.control.synced());
         }

@@ -80,7 +80,7 @@ impl Store {
             }
         }
         if core.writable {
-            return self.write(|core, _| core.search_until_proven(name, question));
+            return self.locked(|writing| writing.store.search_until_proven(name, question));
         }
         core.search_until_proven(name, question)
     }

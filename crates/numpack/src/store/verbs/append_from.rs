@@ -8,9 +8,8 @@ use std::path::Path;
 
 use crate::checksum::combine;
 use crate::log::op::Op;
-use crate::options::Durability;
 use crate::store::buffers::RawArray;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::reading::read::require_rows;
 use crate::store::verbs::append::check_total;
@@ -38,13 +37,13 @@ impl Store {
     /// `ArrayNotFound`; `InvalidShape` for a scalar; `InvalidArgument` when the file ends before the last row;
     /// `Locked`, `ReadOnly`, `Io`.
     pub fn append_from(&self, rows: &FileRows<'_>) -> NpkResult<()> {
-        self.write(|core, writing| core.append_from(writing, rows))
+        self.write(|tx| tx.append_from(rows))
     }
 }
 
-impl StoreState {
-    fn append_from(&self, writing: &WriteGuard<'_>, rows: &FileRows<'_>) -> NpkResult<()> {
-        let array = self.known_array(rows.name)?;
+impl Transaction<'_, '_> {
+    fn append_from(&mut self, rows: &FileRows<'_>) -> NpkResult<()> {
+        let array = self.array(rows.name)?;
         require_rows(&array)?;
         let mut shape = array.logical_shape();
         shape[0] = rows.rows;
@@ -52,14 +51,11 @@ impl StoreState {
         if rows.rows == 0 {
             return Ok(());
         }
-        let (file, len) = (self.own_data_file(&array)?, rows.rows * array.row_bytes());
+        let (file, len) = (self.store.own_data_file(&array)?, rows.rows * array.row_bytes());
         let added = file.append_from(rows.file, rows.at, len, array.bytes())?.map_err(|e| rows.unread(e))?;
-        if writing.durability == Durability::Power {
-            file.file().sync().map_err(|e| self.poison(e))?;
-        }
+        self.written(file.file())?;
         let checksum = array.checksum.map(|sum| combine(sum, added, len));
-        self.commit(writing, &[Op::Append { id: array.id, rows: rows.rows, checksum }], &[])?;
-        self.after_commit(writing);
+        self.push(Op::Append { id: array.id, rows: rows.rows, checksum });
         Ok(())
     }
 }

@@ -10,100 +10,60 @@ use std::sync::Arc;
 
 use crate::checksum::crc32c;
 use crate::disk::parts::{self, BLOCK, PART};
-use crate::disk::{Access, FileName, Mapping, StorageFile};
+use crate::disk::{FileName, Mapping, StorageFile};
 use crate::log::catalog::ArrayState;
-use crate::log::op::{Op, Put};
-use crate::options::Durability;
+use crate::log::op::Op;
 use crate::parallel;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::transaction::Transaction;
 use crate::store::verbs::save::check_name;
 use crate::types::error::{NpkError, NpkResult};
 
 /// Bytes of a page: a window begins with one, so that no two threads write to the same.
 const PAGE: u64 = 4096;
 
-impl StoreState {
+impl Transaction<'_, '_> {
     /// Copies the live rows of `source` to the new array `target`.
     ///
     /// # Errors
-    /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, and those of a commit.
-    pub(crate) fn clone_array(&self, writing: &WriteGuard<'_>, source: &str, target: &str) -> NpkResult<()> {
+    /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, `Corrupted`, `Io`, `Poisoned`.
+    pub(crate) fn clone_array(&mut self, source: &str, target: &str) -> NpkResult<()> {
         check_name(target)?;
-        let array = self.known_array(source)?;
-        if self.known_array(target).is_ok() {
+        let array = self.array(source)?;
+        if self.find(target).is_some() {
             return Err(NpkError::ArrayExists(target.to_owned()));
         }
-        let id = self.with_catalog(crate::log::catalog::Catalog::next_id);
-        let generation = writing.next_seq();
-        let name = FileName::Data { array: id, generation };
-        self.write_then_commit(writing, &array, name, |checksum| {
-            let shape = array.logical_shape();
-            let (dtype, name) = (array.dtype, target.to_owned());
-            Op::Put(Put { id, generation, dtype, shape, checksum, reuses_spare: false, name })
-        })
+        let mut put = self.new_put(target, array.dtype, &array.logical_shape());
+        put.checksum = self.copy_live_rows(&array, put.file())?;
+        self.push(Op::Put(put));
+        Ok(())
     }
 
     /// Rewrites an array without its deleted rows; nothing to do when it has none.
     ///
     /// # Errors
-    /// `ArrayNotFound`, and those of a commit.
-    pub(crate) fn compact(&self, writing: &WriteGuard<'_>, name: &str) -> NpkResult<()> {
-        let array = self.known_array(name)?;
+    /// `ArrayNotFound`, `Corrupted`, `Io`, `Poisoned`.
+    pub(crate) fn compact(&mut self, name: &str) -> NpkResult<()> {
+        let array = self.array(name)?;
         if array.deleted.is_empty() {
             return Ok(());
         }
-        let (id, generation, rows) = (array.id, writing.next_seq(), array.rows());
-        let file = FileName::Data { array: id, generation };
-        self.write_then_commit(writing, &array, file, |checksum| Op::Compact {
-            id,
-            generation,
-            rows,
-            checksum,
-        })
-    }
-
-    fn write_then_commit(
-        &self,
-        writing: &WriteGuard<'_>,
-        array: &Arc<ArrayState>,
-        name: FileName,
-        op: impl FnOnce(Option<u32>) -> Op,
-    ) -> NpkResult<()> {
-        let committed = self.copy_live_rows(writing, array, name).and_then(|checksum| {
-            if writing.durability == Durability::Power {
-                self.folder.sync().map_err(|e| self.poison(e))?;
-            }
-            self.commit(writing, &[op(checksum)], &[])
-        });
-        if committed.is_err() {
-            self.forget_failed();
-        }
-        committed?;
-        self.after_commit(writing);
+        let (id, rows) = (array.id, array.rows());
+        let generation = self.new_generation(id);
+        let checksum = self.copy_live_rows(&array, FileName::Data { array: id, generation })?;
+        self.push(Op::Compact { id, generation, rows, checksum });
         Ok(())
     }
 
-    fn copy_live_rows(
-        &self,
-        writing: &WriteGuard<'_>,
-        array: &Arc<ArrayState>,
-        name: FileName,
-    ) -> NpkResult<Option<u32>> {
-        let path = self.folder.path().join(name.to_string());
-        let io = |e| NpkError::io(&path, e);
-        let source = self.own_data_file(array)?;
-        let target = self.folder.open(name, Access::Create).map_err(io)?;
-        let shared = array.deleted.is_empty() && target.share_blocks_of(array.file()).map_err(io)?;
-        let checksum = if shared {
-            array.checksum
-        } else {
+    fn copy_live_rows(&self, array: &Arc<ArrayState>, name: FileName) -> NpkResult<Option<u32>> {
+        let source = self.store.own_data_file(array)?;
+        let io = |e| self.store.file_error(name, e);
+        self.write_file(name, |target| {
+            if array.deleted.is_empty() && target.share_blocks_of(array.file()).map_err(io)? {
+                return Ok(array.checksum);
+            }
             let mapping = source.mapping(array.bytes())?;
-            Some(copy_windows(array, &mapping, &*target).map_err(io)?)
-        };
-        if writing.durability == Durability::Power {
-            target.sync().map_err(|e| self.poison(e))?;
-        }
-        Ok(checksum)
+            copy_windows(array, &mapping, &*target).map(Some).map_err(io)
+        })
     }
 }
 

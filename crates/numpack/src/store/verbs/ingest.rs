@@ -7,10 +7,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::checksum::combine;
-use crate::disk::{Access, FileName, StorageFile, parts};
+use crate::disk::{StorageFile, parts};
 use crate::log::op::{Op, Put};
-use crate::options::Durability;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::verbs::save::{check_name, check_names_differ};
 use crate::types::dtype::DataType;
@@ -107,77 +106,48 @@ impl Store {
     ) -> NpkResult<()> {
         check(array)?;
         let fill = RefCell::new(fill);
-        self.write(|core, writing| core.save_from(writing, array, &mut *fill.borrow_mut()))
+        self.write(|tx| tx.save_from(array, &mut *fill.borrow_mut()))
     }
 }
 
-impl StoreState {
+impl Transaction<'_, '_> {
     fn save_from(
-        &self,
-        writing: &WriteGuard<'_>,
+        &mut self,
         array: &Incoming<'_>,
         fill: &mut impl FnMut(&mut ArrayWriter) -> NpkResult<()>,
     ) -> NpkResult<()> {
-        let known = self.known_array(array.name).ok();
-        if known.is_some() && !array.overwrite {
+        if self.find(array.name).is_some() && !array.overwrite {
             return Err(NpkError::ArrayExists(array.name.to_owned()));
         }
-        let id =
-            known.map_or_else(|| self.with_catalog(crate::log::catalog::Catalog::next_id), |known| known.id);
-        let put = Put {
-            id,
-            generation: writing.next_seq(),
-            dtype: array.dtype,
-            shape: array.shape.to_vec(),
-            checksum: None,
-            reuses_spare: false,
-            name: array.name.to_owned(),
-        };
-        let committed = self.receive(writing, &put, fill).and_then(|checksum| {
-            let gone: Vec<&str> =
-                array.dropped.iter().copied().filter(|name| self.known_array(name).is_ok()).collect();
-            let put = Op::Put(Put { checksum: Some(checksum), ..put });
-            let ops: Vec<Op> = [put].into_iter().chain(self.removes(&gone)?).collect();
-            self.commit(writing, &ops, &[])
-        });
-        if committed.is_err() {
-            self.forget_failed();
-        }
-        committed?;
-        self.after_commit(writing);
-        Ok(())
+        let mut put = self.new_put(array.name, array.dtype, array.shape);
+        put.checksum = Some(self.receive(&put, fill)?);
+        self.push(Op::Put(put));
+        let gone: Vec<&str> =
+            array.dropped.iter().copied().filter(|name| self.find(name).is_some()).collect();
+        self.remove_alone(&gone)
     }
 
     /// Makes the file of an array and has it filled; returns its checksum.
-    fn receive(
-        &self,
-        writing: &WriteGuard<'_>,
-        put: &Put,
-        fill: &mut impl FnMut(&mut ArrayWriter) -> NpkResult<()>,
-    ) -> NpkResult<u32> {
-        let name = FileName::Data { array: put.id, generation: put.generation };
-        let path = self.folder.path().join(name.to_string());
-        let io = |e| NpkError::io(&path, e);
+    fn receive(&self, put: &Put, fill: &mut impl FnMut(&mut ArrayWriter) -> NpkResult<()>) -> NpkResult<u32> {
+        let name = put.file();
         let len = checked_bytes(put.dtype, &put.shape).unwrap_or(0);
-        let file = self.folder.open(name, Access::Create).map_err(io)?;
-        if len > 0 {
-            file.allocate(0, len).map_err(io)?;
-        }
-        let mut writer = ArrayWriter { file, path: path.clone(), len, written: 0, checksum: 0 };
-        fill(&mut writer)?;
-        if writer.missing() > 0 {
-            return Err(NpkError::InvalidShape {
-                array: put.name.clone(),
-                reason: "the data does not fill the shape",
-                expected: format!("one of {} bytes of {}", writer.written, put.dtype),
-                found: put.shape.clone(),
-            });
-        }
-        if writing.durability == Durability::Power {
-            writer.file.sync().map_err(|e| self.poison(e))?;
-            self.folder.sync().map_err(|e| self.poison(e))?;
-        }
-        Ok(writer.checksum)
+        self.write_file(name, |file| {
+            if len > 0 {
+                file.allocate(0, len).map_err(|e| self.store.file_error(name, e))?;
+            }
+            let path = self.store.folder.path().join(name.to_string());
+            let mut writer = ArrayWriter { file, path, len, written: 0, checksum: 0 };
+            fill(&mut writer)?;
+            if writer.missing() > 0 {
+                return Err(NpkError::InvalidShape {
+                    array: put.name.clone(),
+                    reason: "the data does not fill the shape",
+                    expected: format!("one of {} bytes of {}", writer.written, put.dtype),
+                    found: put.shape.clone(),
+                });
+            }
+            Ok(writer.checksum)
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::log::op::Op;
 use crate::store::buffers::RawArray;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::metadata::columns_of;
 use crate::store::verbs::save::{check_name, check_names_differ};
@@ -30,10 +30,10 @@ impl Store {
     ) -> NpkResult<()> {
         let names = saved.iter().map(|array| array.name).chain(dropped.iter().copied());
         check_names_differ(names.chain(renamed.iter().flat_map(|(source, target)| [*source, *target])))?;
-        self.write(|core, writing| {
-            let mut after = core.removes(dropped)?;
-            after.append(&mut core.renames(renamed, true)?);
-            core.save(writing, saved, after)
+        self.write(|tx| {
+            tx.save(saved)?;
+            tx.remove_alone(dropped)?;
+            tx.rename_alone(renamed, true)
         })
     }
 
@@ -43,52 +43,47 @@ impl Store {
     /// `ArrayNotFound`, `InvalidName`; `ArrayExists` without `overwrite`; `InvalidArgument` for a name that
     /// stands twice, also as source and as target; `Locked`, `ReadOnly`, `Io`.
     pub fn rename_many(&self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
-        self.write(|core, writing| core.rename(writing, names, overwrite))
+        self.write(|tx| tx.rename(names, overwrite))
     }
 }
 
-impl StoreState {
-    fn rename(&self, writing: &WriteGuard<'_>, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
+impl Transaction<'_, '_> {
+    fn rename(&mut self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
         check_names_differ(names.iter().flat_map(|(source, target)| [*source, *target]))?;
-        let mut ops = self.renames(names, overwrite)?;
-        ops.append(&mut self.column_renames(names));
-        if ops.is_empty() {
-            return Ok(());
-        }
-        self.commit(writing, &ops, &[])?;
-        self.after_commit(writing);
+        self.rename_alone(names, overwrite)?;
+        self.rename_columns(names);
         Ok(())
     }
 
-    /// The operations by which the names of columns follow arrays; those of arrays that were there before go.
-    fn column_renames(&self, names: &[(&str, &str)]) -> Vec<Op> {
-        let (mut ops, mut renames) = (Vec::new(), Vec::new());
+    /// Lets the names of columns follow arrays; those of arrays that were there before go.
+    fn rename_columns(&mut self, names: &[(&str, &str)]) {
+        let mut renames = Vec::new();
         for (source, target) in names {
             let target = columns_of(target);
-            let old = self.known_array(&target).ok();
-            ops.extend(old.map(|old| Op::Remove { id: old.id }));
-            let own = self.known_array(&columns_of(source)).ok();
+            if let Some(old) = self.find(&target) {
+                self.push(Op::Remove { id: old.id });
+            }
+            let own = self.find(&columns_of(source));
             renames.extend(own.map(|own| Op::Rename { id: own.id, name: target }));
         }
-        ops.append(&mut renames);
-        ops
+        renames.into_iter().for_each(|op| self.push(op));
     }
 
-    /// The operations that rename these arrays, and remove those that have the names.
-    fn renames(&self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<Vec<Op>> {
-        let (mut ops, mut renames) = (Vec::new(), Vec::new());
+    /// Renames arrays, removes those that have the names, and leaves the names of columns.
+    fn rename_alone(&mut self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
+        let mut renames = Vec::new();
         for (source, target) in names {
             check_name(target)?;
-            let id = self.known_array(source)?.id;
+            let id = self.array(source)?.id;
             renames.push(Op::Rename { id, name: (*target).to_owned() });
-            if let Ok(there) = self.known_array(target) {
+            if let Some(there) = self.find(target) {
                 if !overwrite {
                     return Err(NpkError::ArrayExists((*target).to_owned()));
                 }
-                ops.push(Op::Remove { id: there.id });
+                self.push(Op::Remove { id: there.id });
             }
         }
-        ops.append(&mut renames);
-        Ok(ops)
+        renames.into_iter().for_each(|op| self.push(op));
+        Ok(())
     }
 }

@@ -5,47 +5,38 @@ use std::sync::Arc;
 
 use crate::disk::Mapping;
 use crate::log::catalog::ArrayState;
-use crate::log::op::Op;
 use crate::rows::plan::{check_count, is_repeating, physical_rows, runs_of};
 use crate::rows::run::Run;
 use crate::store::buffers::RawRows;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::state::StoreState;
+use crate::store::commit::transaction::Transaction;
 use crate::store::verbs::save::{check_names_differ, check_rows};
 use crate::types::error::{NpkError, NpkResult};
 
-impl StoreState {
-    /// Replaces rows of existing arrays in one commit; of indexes given twice the last one wins.
+impl<'b> Transaction<'_, 'b> {
+    /// Replaces rows of existing arrays; of indexes given twice the last one wins.
     ///
     /// # Errors
-    /// `ArrayNotFound`, `InvalidDtype`, `InvalidShape`, `IndexOutOfBounds`, and those of a commit.
-    pub(crate) fn replace(&self, writing: &WriteGuard<'_>, replaces: &[RawRows<'_>]) -> NpkResult<()> {
+    /// `ArrayNotFound`, `InvalidDtype`, `InvalidShape`, `IndexOutOfBounds`, `Corrupted`, `Io`.
+    pub(crate) fn replace(&mut self, replaces: &[RawRows<'b>]) -> NpkResult<()> {
         check_names_differ(replaces.iter().map(|replace| replace.rows.name))?;
-        let mut ops = Vec::with_capacity(replaces.len());
-        let mut redo = Vec::with_capacity(replaces.len());
-        let mut redo_offset = 0;
         for replace in replaces {
-            let array = self.known_array(replace.rows.name)?;
+            let array = self.array(replace.rows.name)?;
             let runs = plan(&array, replace)?;
             if runs.is_empty() || replace.rows.bytes.is_empty() {
                 continue;
             }
-            let checksum = self.prepare(&array, &runs, replace.rows.bytes)?;
-            let (id, generation, row_bytes) = (array.id, array.generation, array.row_bytes());
-            ops.push(Op::Replace { id, generation, redo_offset, row_bytes, checksum, runs });
-            redo.push(replace.rows.bytes);
-            redo_offset += replace.rows.bytes.len() as u64;
+            let checksum = self.store.prepare_replace(&array, &runs, replace.rows.bytes)?;
+            self.push_replace(&array, runs, replace.rows.bytes, checksum);
         }
-        if ops.is_empty() {
-            return Ok(());
-        }
-        self.commit(writing, &ops, &redo)?;
-        self.after_commit(writing);
         Ok(())
     }
+}
 
+impl StoreState {
     /// Opens and maps before the commit, as what can fail must fail here; returns the checksum that the file
     /// will have.
-    fn prepare(&self, array: &ArrayState, runs: &[Run], bytes: &[u8]) -> NpkResult<Option<u32>> {
+    fn prepare_replace(&self, array: &ArrayState, runs: &[Run], bytes: &[u8]) -> NpkResult<Option<u32>> {
         let (file, traits) = (self.own_data_file(array)?, self.folder.capabilities());
         let mapping = if traits.mapped_writes {
             file.write_mapping(array.bytes())?

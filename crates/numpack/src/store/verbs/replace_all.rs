@@ -5,11 +5,10 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use crate::disk::{Access, FileName, StorageFile};
+use crate::disk::{Access, StorageFile};
 use crate::log::op::{Op, Put};
-use crate::options::Durability;
 use crate::rows::run::Run;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
 use crate::store::verbs::save::{check_name, check_names_differ};
 use crate::types::dtype::DataType;
@@ -41,76 +40,40 @@ impl Store {
     /// `Io`, and those of `fill`.
     pub(crate) fn replace_all(&self, arrays: &[NewArray], fill: &mut Fill<'_>) -> NpkResult<()> {
         let fill = RefCell::new(fill);
-        self.write(|core, writing| core.replace_all(writing, arrays, &mut **fill.borrow_mut()))
+        self.write(|tx| tx.replace_all(arrays, &mut **fill.borrow_mut()))
     }
 }
 
-impl StoreState {
-    fn replace_all(
-        &self,
-        writing: &WriteGuard<'_>,
-        arrays: &[NewArray],
-        fill: &mut Fill<'_>,
-    ) -> NpkResult<()> {
+impl Transaction<'_, '_> {
+    fn replace_all(&mut self, arrays: &[NewArray], fill: &mut Fill<'_>) -> NpkResult<()> {
         arrays.iter().try_for_each(check)?;
         check_names_differ(arrays.iter().map(|array| array.name.as_str()))?;
-        let written = self.write_files(writing, arrays, fill);
-        let committed = written.and_then(|puts| {
-            if writing.durability == Durability::Power {
-                self.folder.sync().map_err(|e| self.poison(e))?;
+        self.push(Op::Reset);
+        for (part, group) in arrays.chunks(OPEN_FILES).enumerate() {
+            let mut puts: Vec<Put> =
+                group.iter().map(|array| self.new_put(&array.name, array.dtype, &array.shape)).collect();
+            let files = puts.iter().map(|put| self.new_file(put)).collect::<NpkResult<Vec<_>>>()?;
+            let sums = fill(part * OPEN_FILES, &files)?;
+            for ((put, file), sum) in puts.iter_mut().zip(&files).zip(sums) {
+                self.written(&**file)?;
+                put.checksum = Some(sum);
             }
-            let deletes = puts.iter().zip(arrays).filter(|(_, array)| !array.deleted.is_empty());
-            let deletes: Vec<Op> =
-                deletes.map(|(put, array)| Op::Delete { id: put.id, runs: array.deleted.clone() }).collect();
-            let ops: Vec<Op> =
-                [Op::Reset].into_iter().chain(puts.into_iter().map(Op::Put)).chain(deletes).collect();
-            self.commit(writing, &ops, &[])
-        });
-        if committed.is_err() {
-            self.forget_failed();
+            for (put, array) in puts.into_iter().zip(group) {
+                let (id, runs) = (put.id, array.deleted.clone());
+                self.push(Op::Put(put));
+                if !runs.is_empty() {
+                    self.push(Op::Delete { id, runs });
+                }
+            }
         }
-        committed?;
-        self.after_commit(writing);
         Ok(())
     }
 
-    fn write_files(
-        &self,
-        writing: &WriteGuard<'_>,
-        arrays: &[NewArray],
-        fill: &mut Fill<'_>,
-    ) -> NpkResult<Vec<Put>> {
-        let generation = writing.next_seq();
-        let mut next_id = self.with_catalog(crate::log::catalog::Catalog::next_id);
-        let mut puts = Vec::with_capacity(arrays.len());
-        for (part, group) in arrays.chunks(OPEN_FILES).enumerate() {
-            let files = (next_id..).zip(group).map(|(id, array)| self.new_file(id, generation, array));
-            let files = files.collect::<NpkResult<Vec<_>>>()?;
-            let sums = fill(part * OPEN_FILES, &files)?;
-            for ((array, file), sum) in group.iter().zip(files).zip(sums) {
-                if writing.durability == Durability::Power {
-                    file.sync().map_err(|e| self.poison(e))?;
-                }
-                puts.push(Put {
-                    id: next_id,
-                    generation,
-                    dtype: array.dtype,
-                    shape: array.shape.clone(),
-                    checksum: Some(sum),
-                    reuses_spare: false,
-                    name: array.name.clone(),
-                });
-                next_id += 1;
-            }
-        }
-        Ok(puts)
-    }
-
-    fn new_file(&self, id: u64, generation: u64, array: &NewArray) -> NpkResult<Arc<dyn StorageFile>> {
-        let name = FileName::Data { array: id, generation };
-        let io = |e| NpkError::io(self.folder.path().join(name.to_string()), e);
-        let file = self.folder.open(name, Access::Create).map_err(io)?;
-        match checked_bytes(array.dtype, &array.shape) {
+    fn new_file(&self, put: &Put) -> NpkResult<Arc<dyn StorageFile>> {
+        let name = put.file();
+        let io = |e| self.store.file_error(name, e);
+        let file = self.store.folder.open(name, Access::Create).map_err(io)?;
+        match checked_bytes(put.dtype, &put.shape) {
             Ok(bytes) if bytes > 0 => file.allocate(0, bytes).map_err(io)?,
             _ => {}
         }

@@ -8,82 +8,33 @@ use crate::disk::parts::{self, BLOCK};
 use crate::disk::{Access, FileName, LockKind, StorageFile};
 use crate::log::catalog::ArrayState;
 use crate::log::op::{FileRecord, Op, Put};
-use crate::options::Durability;
 use crate::parallel::{self, PARALLEL_BYTES};
 use crate::store::MAX_NAME;
 use crate::store::buffers::RawArray;
-use crate::store::commit::state::{StoreState, WriteGuard};
+use crate::store::commit::state::StoreState;
+use crate::store::commit::transaction::Transaction;
 use crate::types::error::{NpkError, NpkResult};
 use crate::types::shape::checked_bytes;
 
-impl StoreState {
-    /// Saves arrays in one commit; existing names get new contents. `after` goes into the same commit.
+impl Transaction<'_, '_> {
+    /// Saves arrays; existing names get new contents.
     ///
     /// # Errors
-    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, and those of a commit.
-    pub(crate) fn save(
-        &self,
-        writing: &WriteGuard<'_>,
-        arrays: &[RawArray<'_>],
-        after: Vec<Op>,
-    ) -> NpkResult<()> {
+    /// `InvalidName`, `InvalidArgument` for a name given twice, `InvalidShape`, `Io`, `Poisoned`.
+    pub(crate) fn save(&mut self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
         arrays.iter().try_for_each(check)?;
         check_names_differ(arrays.iter().map(|array| array.name))?;
-        if arrays.is_empty() && after.is_empty() {
-            return Ok(());
-        }
-        let puts = self.plan(writing, arrays);
-        let written = self.write_all(writing, arrays, puts);
-        let committed = written.and_then(|mut puts| {
-            // The catalog frees the place of the spare file before another retired file can take it.
-            puts.sort_by_key(|put| !put.reuses_spare);
-            if writing.durability == Durability::Power {
-                self.folder.sync().map_err(|e| self.poison(e))?;
-            }
-            let ops: Vec<Op> = puts.into_iter().map(Op::Put).chain(after).collect();
-            self.commit(writing, &ops, &[])
-        });
-        if committed.is_err() {
-            self.forget_failed();
-        }
-        committed?;
-        self.after_commit(writing);
+        let mut puts = self.write_all(arrays)?;
+        // The catalog frees the place of the spare file before another retired file can take it.
+        puts.sort_by_key(|put| !put.reuses_spare);
+        puts.into_iter().for_each(|put| self.push(Op::Put(put)));
         Ok(())
     }
 
-    fn plan(&self, writing: &WriteGuard<'_>, arrays: &[RawArray<'_>]) -> Vec<Put> {
-        let generation = writing.next_seq();
-        self.with_catalog(|catalog| {
-            let mut next_id = catalog.next_id();
-            let plan = |array: &RawArray<'_>| {
-                let known = catalog.get(array.name).map(|old| old.id);
-                let id = known.unwrap_or_else(|| {
-                    next_id += 1;
-                    next_id - 1
-                });
-                Put {
-                    id,
-                    generation,
-                    dtype: array.dtype,
-                    shape: array.shape.to_vec(),
-                    checksum: None,
-                    reuses_spare: false,
-                    name: array.name.to_owned(),
-                }
-            };
-            arrays.iter().map(plan).collect()
-        })
-    }
-
-    fn write_all(
-        &self,
-        writing: &WriteGuard<'_>,
-        arrays: &[RawArray<'_>],
-        puts: Vec<Put>,
-    ) -> NpkResult<Vec<Put>> {
-        let mut spare = self.usable_spare();
+    fn write_all(&mut self, arrays: &[RawArray<'_>]) -> NpkResult<Vec<Put>> {
+        let mut spare = self.store.usable_spare();
         let mut jobs = Vec::with_capacity(arrays.len());
-        for (array, put) in arrays.iter().zip(puts) {
+        for array in arrays {
             let size = array.bytes.len() as u64;
             // A little longer is fine: committed bytes are what counts, and no file is ever shortened.
             let fits = spare
@@ -91,24 +42,11 @@ impl StoreState {
             if fits.is_some() {
                 spare = None;
             }
-            jobs.push((array, put, fits));
+            jobs.push((self.new_put(array.name, array.dtype, array.shape), array.bytes, fits));
         }
         let parallel =
             jobs.len() > 1 && arrays.iter().map(|a| a.bytes.len()).sum::<usize>() > 10 * PARALLEL_BYTES;
-        let write = |(array, mut put, spare): (&RawArray<'_>, Put, Option<FileRecord>)| {
-            let name = FileName::Data { array: put.id, generation: put.generation };
-            let reused = spare.and_then(|spare| self.reuse(spare, name, array.bytes));
-            put.reuses_spare = reused.is_some();
-            let (file, checksum) = match reused {
-                Some(done) => done,
-                None => self.write_new(name, array.bytes)?,
-            };
-            put.checksum = Some(checksum);
-            if writing.durability == Durability::Power {
-                file.sync().map_err(|e| self.poison(e))?;
-            }
-            Ok(put)
-        };
+        let write = |(put, bytes, spare)| self.write(put, bytes, spare);
         if parallel {
             parallel::map(jobs, write).into_iter().collect()
         } else {
@@ -116,6 +54,26 @@ impl StoreState {
         }
     }
 
+    /// Writes the bytes of an array into the spare file, or into a new one.
+    fn write(&self, mut put: Put, bytes: &[u8], spare: Option<FileRecord>) -> NpkResult<Put> {
+        let name = put.file();
+        let reused = spare.and_then(|spare| self.store.reuse(spare, name, bytes));
+        put.reuses_spare = reused.is_some();
+        put.checksum = Some(match reused {
+            Some((file, checksum)) => self.written(&*file).map(|()| checksum)?,
+            None => self.write_file(name, |file| {
+                let allocated =
+                    if bytes.len() > BLOCK { file.allocate(0, bytes.len() as u64) } else { Ok(()) };
+                allocated
+                    .and_then(|()| parts::write(&*file, 0, bytes))
+                    .map_err(|e| self.store.file_error(name, e))
+            })?,
+        });
+        Ok(put)
+    }
+}
+
+impl StoreState {
     /// The spare file, unless a state that a power cut may bring back needs it.
     fn usable_spare(&self) -> Option<FileRecord> {
         let synced = self.control.synced();
@@ -152,31 +110,6 @@ impl StoreState {
             checksum
         };
         Some((file, checksum))
-    }
-
-    /// Writes a new data file.
-    ///
-    /// # Errors
-    /// `Io`.
-    pub(crate) fn write_new(&self, name: FileName, bytes: &[u8]) -> NpkResult<(Arc<dyn StorageFile>, u32)> {
-        let path = self.folder.path().join(name.to_string());
-        let write = || {
-            let file = self.folder.open(name, Access::Create)?;
-            if bytes.len() > BLOCK {
-                file.allocate(0, bytes.len() as u64)?;
-            }
-            let checksum = parts::write(&*file, 0, bytes)?;
-            Ok((file, checksum))
-        };
-        write().map_err(|e| NpkError::io(path, e))
-    }
-
-    /// Removes the files of a call that failed. Best effort: the next writer after a death does it too.
-    pub(crate) fn forget_failed(&self) {
-        // After a failure in the log itself the record may stand there, and need its files.
-        if self.poisoned.get().is_none() {
-            self.sweep();
-        }
     }
 }
 

@@ -1,0 +1,100 @@
+//! A search allocates at most 64 MB, and no more for four times the rows.
+#![expect(unsafe_code, reason = "an allocator that counts")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use numpack::prelude::*;
+use numpack::vector::{Filter, SearchOptions, SimdLevel, VectorEngine, Vectors};
+
+use crate::alone::alone;
+
+/// Counts what is allocated, and the most that was at one time.
+struct Counting;
+
+static NOW: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does the work; beside it only numbers change.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(now, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+const DIMS: usize = 32;
+const LIMIT: usize = 64 << 20;
+
+/// The most that is allocated at one time while `work` runs.
+fn peak_of(work: impl FnOnce()) -> usize {
+    let before = NOW.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    work();
+    PEAK.load(Ordering::Relaxed) - before
+}
+
+fn values(count: usize) -> Vec<f32> {
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / 8_388_608.0 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// Peaks of every kind of search over the first `rows` rows, in one order.
+fn peaks(data: &[f32], rows: usize, queries: &[f32]) -> Vec<(String, usize)> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::new(dir.path().join("store")).unwrap();
+    store.save_slice("v", &data[..rows * DIMS], &[rows as u64, DIMS as u64]).unwrap();
+    store.drop_arrays("v", Some(&[0, 5, 17])).unwrap();
+    let mask: Vec<bool> = (0..rows).map(|row| row.is_multiple_of(3)).collect();
+    let memory = Vectors::from_slice(&data[..rows * DIMS], DIMS).unwrap();
+    let mut found = Vec::new();
+    for count in [1, 100, 1000] {
+        let queries = Vectors::from_slice(&queries[..count * DIMS], DIMS).unwrap();
+        for level in SimdLevel::ALL {
+            let engine = VectorEngine::new().with_level(level);
+            for filter in [None, Some(Filter::Mask(&mask))] {
+                let options = SearchOptions { filter, cancel: None };
+                let name = format!("{count} queries, {level}, filter {}", filter.is_some());
+                let search = || drop(engine.search(&queries, &memory, Metric::L2, 10, &options).unwrap());
+                found.push((name, peak_of(search)));
+            }
+        }
+        let options = SearchOptions::default();
+        let search = || drop(store.search("v", &queries, 10, Metric::L2, &options).unwrap());
+        found.push((format!("{count} queries, stored"), peak_of(search)));
+    }
+    found
+}
+
+#[test]
+fn memory_does_not_grow_with_rows() {
+    alone(module_path!(), "memory_does_not_grow_with_rows", |_dir| {
+        const ROWS: usize = 80_000;
+        let (data, queries) = (values(ROWS * DIMS), values(1000 * DIMS));
+        // The pool's threads and whatever else is made once.
+        peaks(&data, 2000, &queries);
+        let few = peaks(&data, ROWS / 4, &queries);
+        let many = peaks(&data, ROWS, &queries);
+        for ((name, few), (_, many)) in few.into_iter().zip(many) {
+            assert!(many <= LIMIT, "{name}: {many} bytes");
+            assert!(many <= few + few / 4 + (1 << 20), "{name}: {few} bytes, of four times the rows {many}");
+        }
+    });
+}

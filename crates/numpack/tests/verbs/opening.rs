@@ -1,0 +1,178 @@
+//! What can be opened and how: modes, folders that are no stores, newer formats, missing permission.
+
+use std::fs;
+#[cfg(unix)]
+use std::path::Path;
+
+use numpack::prelude::*;
+
+#[cfg(unix)]
+use crate::alone;
+use crate::refused::{array, refused, tree};
+
+#[test]
+fn paths_that_are_no_store() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    let folder = dir.path().join("folder");
+    fs::create_dir_all(folder.join("sub")).unwrap();
+    fs::write(folder.join("notes.txt"), "mine").unwrap();
+    let before = tree(dir.path());
+    let missing = dir.path().join("missing");
+    for mode in [Mode::Read, Mode::ReadWrite, Mode::Append, Mode::Truncate, Mode::CreateNew] {
+        let options = OpenOptions::new().mode(mode);
+        for path in [file.clone(), file.join("below")] {
+            refused(options.open(&path), |e| matches!(e, NpkError::Io { .. }), &[path.to_str().unwrap()]);
+        }
+        let expected: fn(&NpkError) -> bool = |e| matches!(e, NpkError::InvalidArgument { .. });
+        refused(options.open(&folder), expected, &[folder.to_str().unwrap()]);
+        if matches!(mode, Mode::Read | Mode::ReadWrite) {
+            refused(
+                options.open(&missing),
+                |e| matches!(e, NpkError::Io { .. }),
+                &[missing.to_str().unwrap()],
+            );
+        }
+    }
+    assert!(tree(dir.path()) == before);
+    let empty = dir.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    refused(
+        OpenOptions::new().mode(Mode::Read).open(&empty),
+        |e| matches!(e, NpkError::Io { .. }),
+        &["empty"],
+    );
+    assert!(tree(&empty).is_empty());
+}
+
+#[test]
+fn modes() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let open = |mode| OpenOptions::new().mode(mode).open(&path);
+    open(Mode::CreateNew).unwrap().save_slice("a", &[1u8, 2], &[2]).unwrap();
+    let exists: fn(&NpkError) -> bool =
+        |e| matches!(e, NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists);
+    refused(open(Mode::CreateNew), exists, &[path.to_str().unwrap()]);
+    let before = tree(&path);
+    {
+        let reader = open(Mode::Read).unwrap();
+        let read_only: fn(&NpkError) -> bool = |e| matches!(e, NpkError::ReadOnly { .. });
+        let at = [path.to_str().unwrap()];
+        let rows = array(&[1], 1u8);
+        refused(reader.save_slice("a", &[1u8], &[1]), read_only, &at);
+        refused(reader.append_rows("a", &rows), read_only, &at);
+        refused(reader.replace_rows("a", &rows, &[0]), read_only, &at);
+        refused(reader.drop_arrays("a", Some(&[0])), read_only, &at);
+        refused(reader.drop_arrays("a", None), read_only, &at);
+        refused(reader.compact_array("a"), read_only, &at);
+        refused(reader.clone_array("a", "b"), read_only, &at);
+        refused(reader.sync_metadata(), read_only, &at);
+        refused(reader.reset(), read_only, &at);
+        assert_eq!(reader.load_vec::<u8>("a").unwrap().1, [1, 2]);
+    }
+    assert!(tree(&path) == before, "a reader changed the store");
+    assert_eq!(open(Mode::ReadWrite).unwrap().load_vec::<u8>("a").unwrap().1, [1, 2]);
+    assert_eq!(open(Mode::Append).unwrap().load_vec::<u8>("a").unwrap().1, [1, 2]);
+    assert!(open(Mode::Truncate).unwrap().list_arrays().is_empty());
+    assert!(open(Mode::Append).unwrap().list_arrays().is_empty());
+}
+
+/// CRC-32C, bit by bit: the test makes a header of its own.
+fn crc32c(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg()))
+    })
+}
+
+#[test]
+fn a_newer_format_is_refused_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    Store::new(path.clone()).unwrap().save_slice("a", &[1u8, 2], &[2]).unwrap();
+    let log = path.join("metadata.npkm");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[8] = 9;
+    let crc = crc32c(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&log, &bytes).unwrap();
+    let before = tree(&path);
+    for mode in [Mode::Read, Mode::ReadWrite, Mode::Append, Mode::Truncate, Mode::CreateNew] {
+        refused(
+            OpenOptions::new().mode(mode).open(&path),
+            |e| matches!(e, NpkError::UnsupportedVersion { found: 9, .. }),
+            &["metadata.npkm", "9", "1"],
+        );
+    }
+    assert!(tree(&path) == before);
+}
+
+/// Root may write anywhere: the test runs its second half as nobody then.
+#[cfg(unix)]
+#[test]
+fn a_folder_without_permission_to_write() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::process::CommandExt;
+    if let Some(dir) = alone::folder() {
+        return without_permission(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(dir.path(), 0o755);
+    let program = dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    mode(&program, 0o755);
+    for name in ["whole", "without-page"] {
+        let path = dir.path().join(name);
+        let store = Store::new(path.clone()).unwrap();
+        store.save_slice("a", &[1u8, 2, 3], &[3]).unwrap();
+        store.replace_slice("a", &[9u8], &[1]).unwrap();
+        drop(store);
+        if name != "whole" {
+            fs::remove_file(path.join("control.npkc")).unwrap();
+        }
+        tree(&path).keys().for_each(|file| mode(file, 0o444));
+        mode(&path, 0o555);
+    }
+    mode(dir.path(), 0o555);
+    let before = tree(dir.path());
+    let mut command = std::process::Command::new(&program);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    alone::pass(command, module_path!(), "a_folder_without_permission_to_write", dir.path());
+    assert!(tree(dir.path()) == before);
+    mode(dir.path(), 0o755);
+    ["whole", "without-page"].iter().for_each(|name| mode(&dir.path().join(name), 0o755));
+}
+
+#[cfg(unix)]
+fn without_permission(dir: &Path) {
+    let probe = fs::write(dir.join("probe"), "").unwrap_err();
+    assert_eq!(probe.kind(), std::io::ErrorKind::PermissionDenied);
+    let denied: fn(&NpkError) -> bool =
+        |e| matches!(e, NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied);
+    for name in ["whole", "without-page"] {
+        let path = dir.join(name);
+        let reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
+        assert_eq!(reader.load_vec::<u8>("a").unwrap().1, [1, 9, 3]);
+        assert_eq!(reader.get_array_view("a").unwrap().to_array::<u8>().unwrap()[1], 9);
+        for mode in [Mode::ReadWrite, Mode::Append, Mode::Truncate] {
+            refused(OpenOptions::new().mode(mode).open(&path), denied, &[path.to_str().unwrap()]);
+        }
+    }
+    refused(Store::new(dir.join("new")), denied, &["new"]);
+}
+
+#[test]
+fn a_sync_of_a_removed_store_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::new(path.clone()).unwrap();
+    store.save_slice("a", &[1_u8], &[1]).unwrap();
+    store.sync_metadata().unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let error = store.sync_metadata().unwrap_err().to_string();
+    assert!(error.contains("folder was removed"), "{error}");
+}

@@ -1,0 +1,41 @@
+//! Several arrays in one call are one commit.
+
+use numpack::RawArray;
+use numpack::prelude::*;
+
+use crate::folder::scratch;
+use crate::values::values;
+
+#[test]
+fn saves_and_removals_are_one_commit() {
+    let dir = scratch();
+    let store = Store::new(dir.path().join("s")).unwrap();
+    store.save_slice("a", &values(0, 4), &[4]).unwrap();
+    store.save_slice("b", &values(0, 4), &[4]).unwrap();
+    let bytes: Vec<u8> = values(7, 4).iter().flat_map(|value| value.to_le_bytes()).collect();
+    let new = |name| RawArray { name, dtype: DataType::Float32, shape: &[4], bytes: &bytes };
+    let refused = store.exchange(&[new("c")], &["a", "nobody"], &[]);
+    assert!(matches!(refused, Err(NpkError::ArrayNotFound(_))));
+    assert!(matches!(store.exchange(&[new("a")], &["a"], &[]), Err(NpkError::InvalidArgument { .. })));
+    assert_eq!(store.list_arrays(), ["a", "b"], "refused calls change nothing");
+    store.exchange(&[new("c"), new("b")], &["a"], &[]).unwrap();
+    assert_eq!(store.list_arrays(), ["b", "c"]);
+    assert_eq!(store.load_vec::<f32>("b").unwrap().1, values(7, 4));
+    store.exchange(&[new("d")], &["b"], &[("c", "b2")]).unwrap();
+    assert_eq!(store.list_arrays(), ["b2", "d"]);
+    store.exchange(&[], &[], &[("d", "b2")]).unwrap();
+    assert_eq!(store.list_arrays(), ["b2"]);
+    assert!(store.verify().unwrap().findings.is_empty());
+}
+
+#[test]
+fn rows_of_several_arrays_go_in_one_commit() {
+    let dir = scratch();
+    let store = Store::new(dir.path().join("s")).unwrap();
+    store.save_slice("a", &values(0, 4), &[4]).unwrap();
+    store.save_slice("b", &values(0, 4), &[4]).unwrap();
+    assert!(store.drop_rows_many(&[("a", &[0]), ("b", &[4])]).is_err());
+    assert_eq!(store.get_shape("a").unwrap(), [4], "refused calls change nothing");
+    store.drop_rows_many(&[("a", &[0]), ("b", &[1, -1])]).unwrap();
+    assert_eq!((store.get_shape("a").unwrap(), store.get_shape("b").unwrap()), (vec![3], vec![2]));
+}
