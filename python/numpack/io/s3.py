@@ -11,12 +11,12 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Dict, Iterator, Optional, Tuple
-from urllib.parse import urlsplit
 
 from numpack import NumPack
 from numpack.io._errors import need
 from numpack.io._formats import ENDINGS, FORMATS
 from numpack.io._inputs import check_flag
+from numpack.io._partial import name_instead
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
 
@@ -76,7 +76,11 @@ def from_s3(
             "return_npk_obj": return_npk_obj,
             **(format_options or {}),
         }
-        return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
+        try:
+            return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
+        except Exception as error:
+            name_instead(error, os.fspath(local), s3_path)
+            raise
 
 
 def to_s3(
@@ -117,7 +121,7 @@ def object_exists(path: str) -> bool:
 def _chosen(path: str, name: str) -> str:
     """The format of an object. Raises ValueError for others."""
     if name == "auto":
-        name = PurePosixPath(urlsplit(path).path).suffix.lstrip(".").lower()
+        name = PurePosixPath(path).suffix.lstrip(".").lower()
     name = ENDINGS.get(name, name)
     if name not in _FORMATS:
         raise ValueError(f"{path}: format {name!r} is none of {', '.join(_FORMATS)}")
@@ -125,9 +129,14 @@ def _chosen(path: str, name: str) -> str:
 
 
 def _split(path: str) -> Tuple[str, str]:
+    """Bucket and key, which is taken as it stands: #, ? and % are characters like any other."""
     bucket, _, key = path.partition("://")[2].partition("/")
     if not path.startswith("s3://") or not bucket or not key:
         raise ValueError(f"expected s3://bucket/key, got {path!r}")
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        raise ValueError(
+            f"{path}: a part between slashes is empty or dots, of which the library makes another key"
+        )
     return bucket, key
 
 

@@ -143,7 +143,9 @@ def wrap_for_zero_copy(source: Any) -> ZeroCopyArray:
     """
     if hasattr(source, "detach"):
         return ZeroCopyArray(torch_to_numpy_zero_copy(source))
-    if hasattr(source, "__arrow_c_array__") and not hasattr(source, "__dlpack__"):
+    # What other ways make of Arrow's lists and tensors are objects.
+    of_arrow = type(source).__module__.partition(".")[0] == "pyarrow"
+    if of_arrow or (hasattr(source, "__arrow_c_array__") and not hasattr(source, "__dlpack__")):
         return ZeroCopyArray(arrow_to_numpy_zero_copy(source))
     if hasattr(source, "__array__") or not hasattr(source, "__dlpack__"):
         return ZeroCopyArray(source)
