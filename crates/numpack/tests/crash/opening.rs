@@ -1,14 +1,12 @@
 //! Opening: who makes a store, and what an open one does when its files or its folder are not there any more.
-#![cfg(target_os = "linux")]
-
-#[expect(dead_code, reason = "random numbers are for other tests")]
-mod procs;
 
 use std::io::{Read, Write};
 use std::process::{Child, Stdio};
 
 use numpack::prelude::*;
-use procs::{child, scratch};
+
+use crate::folder::scratch;
+use crate::procs::{self, child};
 
 /// What the children do; nothing in the process that the user started.
 #[test]
@@ -56,7 +54,7 @@ fn of_several_processes_that_make_a_store_one_has_made_it() {
     for _ in 0..20 {
         let dir = scratch();
         let path = dir.path().join("new").join("store");
-        let start = || child("make", &path).stdin(Stdio::piped()).spawn().unwrap();
+        let start = || child(module_path!(), "make", &path).stdin(Stdio::piped()).spawn().unwrap();
         let mut children: Vec<Child> = (0..12).map(|_| start()).collect();
         children.iter_mut().for_each(|child| drop(hear(child, "ready")));
         children.iter_mut().for_each(|child| child.stdin.as_mut().unwrap().write_all(b"!").unwrap());
