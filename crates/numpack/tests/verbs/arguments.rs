@@ -8,6 +8,7 @@ use numpack::prelude::*;
 use crate::refused::{array, refused, tree};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of arguments")]
 fn bad_arguments_are_named_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
