@@ -19,17 +19,17 @@ from numpack.io._sizes import FilePath
 
 
 class DependencyError(ImportError):
-    """A library that this format needs is not installed; the message names the extra that brings it."""
+    """A library that this format needs is not installed; the message names it."""
 
 
-def need(module: str, extra: str) -> Any:
-    """The module of this name. Raises DependencyError that names the extra of NumPack to install."""
+def need(module: str) -> Any:
+    """The module of this name. Raises DependencyError that names the library to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         library = module.partition(".")[0]
         raise DependencyError(
-            f"{library} cannot be imported ({error}): pip install 'numpack[{extra}]'", name=module
+            f"{library} cannot be imported ({error}): pip install {library}", name=module
         ) from error
 
 

@@ -48,7 +48,7 @@ def from_table(
     Arguments and errors as for `from_parquet`. Raises TypeError for something other than a table.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
     if not isinstance(table, pa.Table):
@@ -77,7 +77,7 @@ def to_table(
     progress: Progress = None,
 ) -> Any:
     """An array as a pyarrow.Table; arguments and errors as for `to_parquet`."""
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)
@@ -92,7 +92,7 @@ def numpy_to_arrow_zero_copy(array: Any) -> Any:
     Raises TypeError for complex and bool (Arrow packs bits) and for masked arrays, ValueError for memory that is not
     C-contiguous and for rows without elements.
     """
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     array = plain_array(array)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"Arrow cannot share {array.dtype} without a copy")
@@ -109,7 +109,7 @@ def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
     Raises ValueError where a copy would be needed (nulls, bool, a chunked array of several chunks), TypeError for
     other types.
     """
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     if isinstance(array, pa.ChunkedArray):
         if array.num_chunks > 1:
             raise ValueError(

@@ -51,7 +51,7 @@ def from_feather(
     batch where that is more. Raises ValueError for Feather version 1 and anything that is no Arrow file.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
+    pa, ipc = need("pyarrow"), need("pyarrow.ipc")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)
     with pa.OSFile(os.fsencode(input_path)) as file:
@@ -136,7 +136,7 @@ def to_feather(
     compression: "zstd", "lz4" or None. Other arguments and errors as for `to_parquet`. Memory: `chunk_size` bytes.
     """
     size = block_size(chunk_size)
-    pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
+    pa, ipc = need("pyarrow"), need("pyarrow.ipc")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)

@@ -46,7 +46,7 @@ def from_hdf5(
     """
     input_path = os.fsdecode(input_path)
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    h5py = need("h5py", "hdf5")
+    h5py = need("h5py")
     with _opened(h5py, input_path) as file, open(input_path, "rb", buffering=0) as raw:
         top = file[group]
         if isinstance(top, h5py.Dataset):
@@ -82,7 +82,7 @@ def to_hdf5(
     TypeError for names that are no paths, KeyError for unknown ones, ValueError for another compression.
     """
     size = min(block_size(chunk_size), 4 * COPY)
-    h5py = need("h5py", "hdf5")
+    h5py = need("h5py")
     filters = _filters(compression, compression_opts)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         check_tree(found, "HDF5")

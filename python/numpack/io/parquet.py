@@ -79,7 +79,7 @@ def from_parquet(
     values that `dtype` does not have and for a file that is cut off or no Parquet.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
+    pa, pq = need("pyarrow"), need("pyarrow.parquet")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)
     with pa.OSFile(os.fsencode(input_path)) as raw, _opened(pq, raw, input_path, *damage) as file:
@@ -192,7 +192,7 @@ def to_parquet(
     check_count("row_group_size", row_group_size, 1)
     if compression is not None and compression.lower() not in _CODECS:
         raise ValueError(f"compression must be None or one of {', '.join(_CODECS)}, got {compression!r}")
-    pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
+    pa, pq = need("pyarrow"), need("pyarrow.parquet")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)

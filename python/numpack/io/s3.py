@@ -109,7 +109,7 @@ def to_s3(
 def object_exists(path: str) -> bool:
     """Whether there is an object at "s3://bucket/key". Errors as for `from_s3`, but for a missing bucket."""
     bucket, key = _split(path)
-    obstore = need("obstore", "s3")
+    obstore = need("obstore")
     try:
         with _errors(path):
             obstore.head(_store(bucket, {}), key)
@@ -144,12 +144,12 @@ def _store(bucket: str, options: Dict[str, Any]) -> Any:
     known = {_ALIASES.get(name, name): value for name, value in options.items()}
     if str(known.get("endpoint", "")).startswith("http://"):
         known["client_options"] = {"allow_http": True, **known.get("client_options", {})}
-    return need("obstore.store", "s3").S3Store(bucket, **known)
+    return need("obstore.store").S3Store(bucket, **known)
 
 
 def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
     """Reads the object part by part; every part must be of the version that was there at first."""
-    obstore = need("obstore", "s3")
+    obstore = need("obstore")
     head = obstore.head(store, key)
     size, tag = head["size"], head.get("e_tag")
     with open(local, "wb") as file, Meter(progress, size) as meter:
@@ -164,7 +164,7 @@ def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
 
 def _upload(store: Any, key: str, local: Path, progress: Progress) -> None:
     """Sends the file part by part; the object shows when the last one has arrived."""
-    obstore = need("obstore", "s3")
+    obstore = need("obstore")
     with open(local, "rb") as file, Meter(progress, local.stat().st_size) as meter:
         obstore.put(store, key, _parts(file, meter), chunk_size=_PART)
 
@@ -179,7 +179,7 @@ def _parts(file: IO[bytes], meter: Meter) -> Iterator[bytes]:
 @contextmanager
 def _errors(path: str) -> Iterator[None]:
     """obstore's exceptions as Python's own."""
-    exceptions = need("obstore.exceptions", "s3")
+    exceptions = need("obstore.exceptions")
     try:
         yield
     except (exceptions.NotFoundError, FileNotFoundError) as error:

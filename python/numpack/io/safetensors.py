@@ -191,7 +191,7 @@ def iter_safetensors(
 
 def _read_header(path: FilePath) -> Tuple[Dict[str, Any], int]:
     """Metadata and tensors of a file that the library finds sound, and where the data begins."""
-    safetensors = need("safetensors", "safetensors")
+    safetensors = need("safetensors")
     try:
         with safetensors.safe_open(os.fsdecode(path), framework="numpy"):
             pass

@@ -57,7 +57,7 @@ def from_pt(
     input_path = os.fsdecode(input_path)
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
     check_bfloat16(bfloat16)
-    torch = need("torch", "torch")
+    torch = need("torch")
     own = (key or "").rpartition("/")[2] or stem(input_path)
     entries = _flat(_picked(_load(torch, input_path), key), ())
     flat = (
@@ -87,7 +87,7 @@ def to_pt(
     arrays with as_dict=False.
     """
     block_size(chunk_size)
-    torch = need("torch", "torch")
+    torch = need("torch")
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         tensors = {stored.name: array_tensor(stored.name, stored.mapped()) for stored in found}
         content = tensors if as_dict else tensors[only(found).name]
@@ -131,7 +131,7 @@ def to_tensor(
     array_name may be left out when the store has one array. Raises KeyError, ValueError, and TypeError for dtypes
     that this PyTorch does not have.
     """
-    need("torch", "torch")
+    need("torch")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         tensor = array_tensor(stored.name, stored.load(meter))
     return tensor if device is None and dtype is None else tensor.to(device=device, dtype=dtype)
@@ -147,7 +147,7 @@ def tensor_array(name: str, tensor: Any, bfloat16: Bfloat16 = None) -> np.ndarra
             return plain_array(tensor)
         except TypeError as error:
             raise TypeError(f"array {name!r}: {error}") from None
-    torch = need("torch", "torch")
+    torch = need("torch")
     _check_plain(torch, name, tensor)
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     if plain.dtype == torch.bfloat16:
@@ -161,7 +161,7 @@ def tensor_array(name: str, tensor: Any, bfloat16: Bfloat16 = None) -> np.ndarra
 
 def array_tensor(name: str, array: np.ndarray) -> Any:
     """An ndarray as a torch.Tensor over the same memory. Raises TypeError for dtypes PyTorch does not have."""
-    torch = need("torch", "torch")
+    torch = need("torch")
     try:
         return torch.from_numpy(array)
     except TypeError:

@@ -59,7 +59,7 @@ def from_zarr(
     """
     input_path = os.fsdecode(input_path)
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    zarr = need("zarr", "zarr")
+    zarr = need("zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
     top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
     if isinstance(top, zarr.Array):
@@ -97,7 +97,7 @@ def to_zarr(
     reason = _refusal(group.strip("/"), zarr_format)
     if reason is not None:
         raise ValueError(f"Zarr cannot hold the group {group!r}: {reason}")
-    zarr = need("zarr", "zarr")
+    zarr = need("zarr")
     _check_folder(output_path)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         _check_names(found, zarr_format)
