@@ -93,3 +93,8 @@ pub use crate::types::error::{NpkError, NpkResult};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The quickstart of the crate's own page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

@@ -39,7 +39,7 @@ from numpack.io._inputs import check_flag
 from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
 from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows, ranges
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, estimate_chunk_rows, ranges
 from numpack.io._spill import Room
 
 #: None for all arrays, one name, or several.
@@ -180,9 +180,12 @@ def listed(names: Union[str, Sequence[str]]) -> List[str]:
     return wanted
 
 
-def stem(path: PathLike) -> str:
-    """The name of an array that came in a file without one: the file's, without its suffix."""
-    return Path(path).stem
+def stem(path: FilePath) -> str:
+    """The name of an array that came in a file without one: the file's, without its suffix.
+
+    Bytes that are not UTF-8, which no name of an array has, are written as \\xNN.
+    """
+    return os.fsencode(Path(os.fsdecode(path)).stem).decode(errors="backslashreplace")
 
 
 def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) -> Optional[NumPack]:

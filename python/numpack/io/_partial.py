@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Iterator, Optional
 
-from numpack.io._sizes import PathLike
+from numpack.io._sizes import FilePath
 
 _counter = itertools.count()
 _AT_FDCWD = -100
@@ -66,9 +66,9 @@ def _is_running(pid: int) -> bool:
 
 
 @contextmanager
-def new_file(path: PathLike) -> Iterator[Path]:
+def new_file(path: FilePath) -> Iterator[Path]:
     """The name to write a file under; it takes the place of `path` when the block ends without an error."""
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(os.fsdecode(path)))
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder")
     partial = _hidden(target)
@@ -76,19 +76,19 @@ def new_file(path: PathLike) -> Iterator[Path]:
         yield partial
         os.replace(partial, target)
     except Exception as error:
-        _tell_of(target, partial, error)
+        name_instead(error, os.fspath(partial), os.fspath(target))
         raise
     finally:
         partial.unlink(missing_ok=True)
 
 
 @contextmanager
-def new_folder(path: PathLike, replace: bool = False) -> Iterator[Path]:
+def new_folder(path: FilePath, replace: bool = False) -> Iterator[Path]:
     """The name to make a folder under; it becomes `path` when the block ends without an error.
 
     `path` must be missing or an empty folder, or any folder with `replace`.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(os.fsdecode(path)))
     with hidden_folder(target) as partial:
         yield partial
         if replace and target.is_dir():
@@ -104,7 +104,7 @@ def hidden_folder(target: Path) -> Iterator[Path]:
     try:
         yield partial
     except Exception as error:
-        _tell_of(target, partial, error)
+        name_instead(error, os.fspath(partial), os.fspath(target))
         raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -124,9 +124,8 @@ def parents_of(target: Path) -> Iterator[None]:
         raise
 
 
-def _tell_of(target: Path, partial: Path, error: Exception) -> None:
-    """Lets an error name the target in place of the hidden name, which nobody knows and which is gone."""
-    hidden, shown = os.fspath(partial), os.fspath(target)
+def name_instead(error: Exception, hidden: str, shown: str) -> None:
+    """Lets an error name what the user knows in place of a hidden name, which nobody knows and which is gone."""
     if any(isinstance(part, str) and hidden in part for part in error.args):
         error.args = tuple(
             part.replace(hidden, shown) if isinstance(part, str) else part for part in error.args

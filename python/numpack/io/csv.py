@@ -23,14 +23,14 @@ from numpack.io._inputs import name_list
 from numpack.io._lines import opened_lines
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, FilePath, PathLike, check_count
 from numpack.io._text_rows import Text
 
 _FLOATS = "%.18e"
 
 
 def from_csv(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
@@ -77,7 +77,7 @@ def from_csv(
 
 
 def from_txt(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
@@ -91,7 +91,7 @@ def from_txt(
 
 def to_csv(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     delimiter: str = ",",
@@ -122,7 +122,7 @@ def to_csv(
 
 def to_txt(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     delimiter: str = " ",

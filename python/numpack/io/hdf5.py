@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import IO, Any, Dict, FrozenSet, Iterator, Optional, Tuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpack.io._export import Stored, check_tree, metered, stored_arrays
 from numpack.io._import import Names, Options, Source, block_size, one_name, picked_members, store_arrays
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, check_count
 from numpack.io._spill import Room
 
 _KIND = "HDF5 file"
@@ -25,7 +26,7 @@ _DAMAGE = (OSError, RuntimeError, KeyError, UnicodeDecodeError)
 
 @also_named(dataset_names="array_names")
 def from_hdf5(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_names: Names = None,
     group: str = "/",
@@ -43,8 +44,9 @@ def from_hdf5(
     compressed chunk where that is more. Raises TypeError for strings, compounds and other dtypes that the store
     does not have, KeyError for unknown names, ValueError for a file that is cut off or no HDF5.
     """
+    input_path = os.fsdecode(input_path)
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    h5py = need("h5py", "hdf5")
+    h5py = need("h5py")
     with _opened(h5py, input_path) as file, open(input_path, "rb", buffering=0) as raw:
         top = file[group]
         if isinstance(top, h5py.Dataset):
@@ -63,7 +65,7 @@ def from_hdf5(
 @also_named(dataset_names="array_names")
 def to_hdf5(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_names: Names = None,
     *,
     array_name: Optional[str] = None,
@@ -80,7 +82,7 @@ def to_hdf5(
     TypeError for names that are no paths, KeyError for unknown ones, ValueError for another compression.
     """
     size = min(block_size(chunk_size), 4 * COPY)
-    h5py = need("h5py", "hdf5")
+    h5py = need("h5py")
     filters = _filters(compression, compression_opts)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         check_tree(found, "HDF5")
@@ -90,7 +92,7 @@ def to_hdf5(
                 _write(top, stored, filters, size, meter)
 
 
-def _opened(h5py: Any, path: PathLike) -> Any:
+def _opened(h5py: Any, path: FilePath) -> Any:
     """The file. Raises ValueError for one that is cut off or no HDF5."""
     with sound(path, _KIND, OSError):
         return h5py.File(path, "r")

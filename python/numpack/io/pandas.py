@@ -42,7 +42,7 @@ def from_dataframe(
     have, KeyError for unknown columns.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pd = need("pandas", "pandas")
+    pd = need("pandas")
     if not isinstance(df, pd.DataFrame):
         raise TypeError(f"df must be a pandas.DataFrame, got {type(df).__name__}")
     asked = number_dtype(dtype)
@@ -78,7 +78,7 @@ def to_dataframe(
     columns: names for the columns; None for those stored with the array, otherwise col0, col1, ... column_dtypes:
     whether columns get back the dtypes they came with. Raises TypeError for other shapes.
     """
-    pd = need("pandas", "pandas")
+    pd = need("pandas")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         if len(stored.shape) not in (1, 2):
             raise TypeError(f"a DataFrame has rows and columns, and {stored.name!r} has shape {stored.shape}")

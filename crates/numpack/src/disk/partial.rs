@@ -7,6 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::disk::folders;
 use crate::types::error::{NpkError, NpkResult};
 
 const PREFIX: &str = ".npkg-";
@@ -68,12 +69,12 @@ impl Partial {
         let io = |e| NpkError::io(target, e);
         let target = std::path::absolute(target).map_err(io)?;
         let parent = target.parent().ok_or_else(|| io(ErrorKind::InvalidInput.into()))?;
-        let parents = make_parents(parent)?;
+        let parents = folders::make(parent)?;
         sweep(parent);
         match make_locked(parent, kind) {
             Ok((path, handle)) => Ok(Partial { path, target, handle, parents, published: false }),
             Err(error) => {
-                remove_parents(&parents);
+                folders::remove_empty(&parents);
                 Err(NpkError::io(parent, error))
             }
         }
@@ -110,7 +111,10 @@ impl Partial {
         }
         self.published = true;
         match self.target.parent() {
-            Some(parent) if durable => File::open(parent).and_then(|folder| folder.sync_all()).map_err(io),
+            Some(parent) if durable => {
+                File::open(parent).and_then(|folder| folder.sync_all()).map_err(io)?;
+                folders::sync_parents(&self.parents).map_err(io)
+            }
             _ => Ok(()),
         }
     }
@@ -120,7 +124,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if !self.published {
             remove(&self.path);
-            remove_parents(&self.parents);
+            folders::remove_empty(&self.parents);
         }
     }
 }
@@ -174,24 +178,4 @@ fn remove(path: &Path) {
     let folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
     let removed = if folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     removed.unwrap_or_default();
-}
-
-/// Makes the missing folders up to `folder` and returns them.
-fn make_parents(folder: &Path) -> NpkResult<Vec<PathBuf>> {
-    let missing = folder.ancestors().take_while(|path| path.symlink_metadata().is_err());
-    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-    missing.reverse();
-    fs::create_dir_all(folder).map_err(|error| {
-        remove_parents(&missing);
-        NpkError::io(folder, error)
-    })?;
-    Ok(missing)
-}
-
-/// Removes folders that hold nothing.
-fn remove_parents(parents: &[PathBuf]) {
-    for path in parents.iter().rev() {
-        // One that somebody else uses meanwhile stays.
-        fs::remove_dir(path).unwrap_or_default();
-    }
 }

@@ -97,13 +97,13 @@ fn look(store: &Store, random: &mut Random, limit: Duration) -> u64 {
 }
 
 fn wide_store(path: &Path) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_arrays(&[("wide".into(), rows_of(0, ROWS), DataType::Uint64)]).unwrap();
 }
 
 fn readers_of(path: &Path) -> [Store; 2] {
     let reading = OpenOptions::new().mode(Mode::Read).open(path).unwrap();
-    [reading, Store::new(path.to_owned()).unwrap()]
+    [reading, Store::new(path).unwrap()]
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
     let path = dir.path().join("store");
     wide_store(&path);
     for keep_store in [true, false] {
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         let view = store.get_array_view("wide").unwrap();
         let before: u64 = one_value(&view.to_array().unwrap());
         let kept = keep_store.then(|| store.clone());
@@ -184,7 +184,7 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
         }
         // The generation goes with the view: the next file is used again or removed.
         drop(view);
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         assert_eq!(one_value(&store.load_array("wide").unwrap()), 60);
         store.save_arrays(&[("wide".into(), rows_of(7, ROWS), DataType::Uint64)]).unwrap();
         assert!(store.verify().unwrap().findings.is_empty());
@@ -195,10 +195,10 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
 fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[u64], &[u64])) {
     let dir = scratch();
     let path = dir.path().join("store");
-    Store::new(path.clone()).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
+    Store::new(&path).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&stop);
-    let own = Store::new(path.clone()).unwrap();
+    let own = Store::new(&path).unwrap();
     let writing = thread::spawn(move || {
         (1..).take_while(|_| !ended.load(Ordering::Relaxed)).for_each(|i| writer(&own, i));
     });

@@ -467,6 +467,7 @@ impl World {
     }
 
     /// The step on the store.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     fn call(&self, store: &Store, step: &Step) -> NpkResult<()> {
         match step {
             Step::Save { arrays, dtype } => typed!(DTYPES[*dtype], T => {
@@ -586,6 +587,7 @@ impl World {
     }
 
     /// The step on the model.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     fn expect(&mut self, instance: usize, step: &Step) -> Result<(), Kind> {
         match step {
             Step::Save { arrays, dtype } => {

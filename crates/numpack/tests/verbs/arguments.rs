@@ -8,10 +8,11 @@ use numpack::prelude::*;
 use crate::refused::{array, refused, tree};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of arguments")]
 fn bad_arguments_are_named_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice("a", &[1i32, 2, 3, 4, 5, 6], &[3, 2]).unwrap();
     store.save_slice("scalar", &[1i32], &[]).unwrap();
     store.save_slice("empty", &[0i32; 0], &[0, 2]).unwrap();

@@ -68,7 +68,7 @@ fn another_array_keeps_its_name_unless_it_may_go() {
 fn what_fails_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data.npk");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice("a", &[1_u8, 2], &[2]).unwrap();
     let before = files(&path);
     let over = Incoming { overwrite: true, ..incoming("a", &[1000]) };

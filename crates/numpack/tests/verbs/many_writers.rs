@@ -122,7 +122,7 @@ fn threads_share_one_instance_with_mixed_verbs() {
 fn processes_append_and_replace_and_no_row_is_lost() {
     let dir = scratch();
     let path = dir.path().join("store");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice::<u64>("log", &[], &[0, 2]).unwrap();
     store.save_slice("own", &[0_u64; 32], &[4, 8]).unwrap();
     let workers: Vec<Worker> = (0..4).map(|number| numbered("append", &path, number)).collect();
