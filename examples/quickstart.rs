@@ -19,12 +19,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     store.append_rows("embeddings", &Array2::<f32>::ones((50, 128)).into_dyn())?;
     store.append_slice("labels", &(1000..1050).collect::<Vec<i64>>())?;
     store.replace_rows("embeddings", &Array2::<f32>::zeros((2, 128)).into_dyn(), &[0, -1])?;
-    store.drop_rows_many(&[("embeddings", &[5, 6, 7]), ("labels", &[5, 6, 7])])?;
+    let gone = Selection::from(5..8);
+    store.drop_rows_many(&[("embeddings", gone), ("labels", gone)])?;
     println!("embeddings have the shape {:?}", store.get_shape("embeddings")?);
 
-    let rows: ArrayD<f32> = store.getitem("embeddings", &[3, 4, 5])?;
+    let rows: ArrayD<f32> = store.getitem("embeddings", 3..6)?;
     println!("rows 3 to 5 begin with {}", rows.index_axis(Axis(1), 0));
-    let labels: ArrayD<i64> = store.getitem("labels", &[3, 4, 5])?;
+    let labels: ArrayD<i64> = store.getitem("labels", 3..6)?;
     println!("labels there are {labels}");
 
     store.sync_metadata()?; // from here on a power cut cannot take it either
