@@ -34,6 +34,7 @@ def from_hdf5(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -43,9 +44,10 @@ def from_hdf5(
     for a single one. Links to other places and files are not followed. Memory: `chunk_size` bytes, or one
     compressed chunk where that is more. Raises TypeError for strings, compounds and other dtypes that the store
     does not have, KeyError for unknown names, ValueError for a file that is cut off or no HDF5.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     input_path = os.fsdecode(input_path)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     h5py = need("h5py")
     with _opened(h5py, input_path) as file, open(input_path, "rb", buffering=0) as raw:
         top = file[group]
