@@ -46,21 +46,28 @@ def unpack(
     overwrite: bool = False,
     verify: bool = True,
     *,
+    max_bytes: Optional[int] = None,
     progress: _Progress = None,
 ) -> Path:
     """Makes a store from the package at `source` and returns its path.
 
     target: the store's folder, made with its missing parents; None: `data.npk` for `data.npkg`. overwrite:
     take the place of all arrays of a store that is there, in one commit. verify: compare the checksum of each
-    array too, and not only that of every block. progress: as for `pack`.
+    array too, and not only that of every block. max_bytes: how many bytes all arrays may have; None: a thousand times
+    the package's, or 1 GiB. progress: as for `pack`.
 
     A new store gets its name when it is whole; a call that fails leaves nothing, and over a store that is
     there it leaves that store as it was.
 
-    Raises ValueError when `source` is no package or the target holds other files, an error that is
-    FileNotFoundError and ValueError when nothing is there, FileExistsError; CorruptedError when a byte of the
-    package is not what was packed.
+    Raises ValueError when `source` is no package, its arrays have more bytes, or the target holds other files; an
+    error that is FileNotFoundError and ValueError when nothing is there; FileExistsError; CorruptedError when a byte
+    of the package is not what was packed.
     """
+    from numpack.io._max_bytes import Bound
+
+    bound = Bound(max_bytes, source)
+    with _missing():
+        bound.check(_numpack._package_info(source)["total_original_size"])
     with _missing(), _reported(progress, "unpack") as report:
         return Path(_numpack._unpack(source, target, overwrite, verify, report))
 

@@ -36,6 +36,7 @@ from numpack import NumPack
 from numpack.io._bytes import COPY, FilePart
 from numpack.io._columns import HIDDEN, Columns, columns_name
 from numpack.io._inputs import check_flag
+from numpack.io._max_bytes import Bound
 from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
 from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter, Progress
@@ -96,10 +97,17 @@ class Options:
     chunk_size: int = DEFAULT_CHUNK_SIZE
     progress: Progress = None
     return_npk_obj: bool = False
+    max_bytes: Optional[int] = None
+    source: Optional[FilePath] = None
 
     def __post_init__(self) -> None:
         check_flag("drop_if_exists", self.drop_if_exists)
         self.block_size()
+        self.bound()
+
+    def bound(self) -> Bound:
+        """How many bytes the arrays may have."""
+        return Bound(self.max_bytes, self.source)
 
     def block_size(self) -> int:
         """Bytes of a block: a quarter of the chunk, which leaves room for what is made of it."""
@@ -199,6 +207,7 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
         told([source.name for source in sources])
     total = [source.nbytes for source in sources]
     known = None if None in total else sum(size or 0 for size in total)
+    sources = _bounded(sources, options.bound())
     target = Path(os.path.realpath(path))
     with Meter(options.progress, known) as meter:
         if not target.exists() or (target.is_dir() and not any(target.iterdir())):
@@ -208,6 +217,20 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
             with NumPack(target, mode="r+") as store:
                 _fill(store, sources, options.block_size(), meter, options.drop_if_exists)
     return _opened(path) if options.return_npk_obj else None
+
+
+def _bounded(sources: Sequence[Source], bound: Bound) -> List[Source]:
+    """The sources, which end with ValueError for more bytes; what is known before is refused now."""
+    so_far = [sum(source.nbytes or 0 for source in sources)]
+    bound.check(so_far[0])
+
+    def bounded(blocks: Callable[[int], Iterator[np.ndarray]]) -> Callable[[int], Iterator[np.ndarray]]:
+        return lambda limit: bound.checked(blocks(limit), so_far)
+
+    return [
+        source if source.nbytes is not None else replace(source, blocks=bounded(source.blocks))
+        for source in sources
+    ]
 
 
 def _make(target: Path, sources: Sequence[Source], options: Options, meter: Meter) -> None:

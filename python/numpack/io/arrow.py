@@ -40,14 +40,16 @@ def from_table(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
     """Stores the columns of a pyarrow.Table as one array of shape (rows, columns).
 
     Arguments and errors as for `from_parquet`. Raises TypeError for something other than a table.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes)
     pa = need("pyarrow")
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])

@@ -45,6 +45,7 @@ def from_csv(
     header: Optional[bool] = None,
     encoding: str = "utf-8-sig",
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -61,11 +62,12 @@ def from_csv(
     as are text that is no number, a number that an integer dtype does not have, a line of another length, and
     negative counts; the message has file, line and column. Memory: `chunk_size` bytes, of which a line may have a
     sixteenth, or 4 MiB.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     check_count("skiprows", skiprows)
     if max_rows is not None:
         check_count("max_rows", max_rows)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     asked, form = number_dtype(dtype), form_of(delimiter, decimal, comments)
     with opened_lines(input_path, encoding, chunk_size, twice=asked is None) as lines:
         for _ in islice(lines, skiprows):

@@ -42,6 +42,7 @@ def from_feather(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -50,7 +51,7 @@ def from_feather(
     Arguments and errors as for `from_parquet`. Memory: `chunk_size` bytes, or one column of a record
     batch where that is more. Raises ValueError for Feather version 1 and anything that is no Arrow file.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     pa, ipc = need("pyarrow"), need("pyarrow.ipc")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)

@@ -66,6 +66,7 @@ def from_npy(
     *,
     array_names: Names = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -74,9 +75,10 @@ def from_npy(
     `array_names` picks members of a .npz; `array_name` names a single array, otherwise the name of the member
     or the file's name without suffix. Memory: `chunk_size` bytes. Raises TypeError for dtypes that the store
     does not have, ValueError for damaged files, KeyError for unknown members.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     input_path = os.fsdecode(input_path)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     with ExitStack() as stack:
         file = stack.enter_context(open(input_path, "rb"))
         if file.read(4) in _ARCHIVES:

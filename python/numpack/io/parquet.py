@@ -65,6 +65,7 @@ def from_parquet(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -77,8 +78,9 @@ def from_parquet(
     columns pass through temporary files beside the store, a row group at a time. Raises TypeError for columns that
     hold no numbers and for integers that the common dtype cannot hold, KeyError for unknown columns, ValueError for
     values that `dtype` does not have and for a file that is cut off or no Parquet.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     pa, pq = need("pyarrow"), need("pyarrow.parquet")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)

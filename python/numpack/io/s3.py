@@ -16,6 +16,7 @@ from numpack import NumPack
 from numpack.io._errors import need
 from numpack.io._formats import ENDINGS, FORMATS
 from numpack.io._inputs import check_flag
+from numpack.io._max_bytes import Bound
 from numpack.io._partial import name_instead
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
@@ -47,6 +48,7 @@ def from_s3(
     *,
     array_name: Optional[str] = None,
     format_options: Optional[Dict[str, Any]] = None,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
     **storage_options: Any,
@@ -59,8 +61,10 @@ def from_s3(
     client_options, retry_config, ...) or their names in s3fs and boto3; what is missing comes from the environment.
     Needs disk space for the object beside the store. Raises FileNotFoundError for a missing bucket or object,
     PermissionError for refused credentials, OSError for a connection that stays cut, and what the format raises.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     check_flag("drop_if_exists", drop_if_exists)
+    Bound(max_bytes, None)
     chosen = _chosen(s3_path, format)
     bucket, key = _split(s3_path)
     place = Path(os.path.realpath(output_path)).parent
@@ -73,6 +77,7 @@ def from_s3(
             _download(_store(bucket, storage_options), key, local, progress)
         options = {
             "drop_if_exists": drop_if_exists,
+            "max_bytes": max_bytes,
             "return_npk_obj": return_npk_obj,
             **(format_options or {}),
         }

@@ -63,6 +63,7 @@ def from_safetensors_file(
     drop_if_exists: bool = False,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -71,9 +72,10 @@ def from_safetensors_file(
     array_names: the tensors to take, None for all; array_name: another name for a single one. bfloat16: None
     refuses it, "float32" stores the same values, "uint16" the bits. Memory: `chunk_size` bytes. Raises TypeError
     for dtypes that the store does not have, KeyError for unknown names, ValueError for a damaged file.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     input_path = os.fsdecode(input_path)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     check_bfloat16(bfloat16)
     header, start = _read_header(input_path)
     tensors = picked_members(header["tensors"], array_names, input_path)
@@ -118,6 +120,7 @@ def from_tensor_dict(
     drop_if_exists: bool = False,
     *,
     bfloat16: Bfloat16 = None,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -125,10 +128,11 @@ def from_tensor_dict(
 
     Raises TypeError for something other than such a dict, for dtypes that the store does not have, and for masked
     arrays.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
     from numpack.io.torch import tensor_array
 
-    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
+    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj, max_bytes)
     check_bfloat16(bfloat16)
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a dictionary of name: array, got {type(tensors).__name__}")

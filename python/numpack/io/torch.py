@@ -42,6 +42,7 @@ def from_pt(
     array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -53,9 +54,10 @@ def from_pt(
     `chunk_size` bytes (PyTorch before 2.1, files of before 1.6 and names that are not UTF-8: all of it). Raises
     TypeError for what is no tensor of a dtype that the store has, KeyError for unknown names, ValueError for files
     that weights-only reading refuses.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     input_path = os.fsdecode(input_path)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     check_bfloat16(bfloat16)
     torch = need("torch")
     own = (key or "").rpartition("/")[2] or stem(input_path)
@@ -104,15 +106,17 @@ def from_tensor(
     drop_if_exists: bool = False,
     *,
     bfloat16: Bfloat16 = None,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
     """Stores a tensor from any device, or anything numpy.asarray takes. bfloat16: as for `from_pt`.
 
     Raises TypeError for dtypes that the store does not have, and for masked arrays.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
     check_bfloat16(bfloat16)
-    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
+    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj, max_bytes)
     return store_arrays(
         [in_memory(array_name, tensor_array(array_name, tensor, bfloat16))], output_path, options
     )

@@ -47,6 +47,7 @@ def from_zarr(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -56,9 +57,10 @@ def from_zarr(
     arrays to take, None for all; array_name: another name for a single one. Memory: `chunk_size` bytes, or
     one compressed chunk where that is more. Raises TypeError for dtypes that the store does not have,
     KeyError for unknown names, FileNotFoundError.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     input_path = os.fsdecode(input_path)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     zarr = need("zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
     top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
