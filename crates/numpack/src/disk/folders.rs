@@ -61,7 +61,7 @@ mod tests {
         let expected = [dir.path().to_owned(), dir.path().join("a"), dir.path().join("a/b")];
         assert_eq!(parents(&made).collect::<Vec<_>>(), expected);
         sync_parents(&made).unwrap();
-        assert_eq!(make(&dir.path().join("a/b/c")).unwrap(), [PathBuf::new(); 0]);
+        assert!(make(&dir.path().join("a/b/c")).unwrap().is_empty());
     }
 
     #[test]

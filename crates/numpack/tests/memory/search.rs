@@ -108,6 +108,7 @@ fn slices_and_masks_become_no_lists_of_rows() {
         store.save_slice::<u8>("none", &[], &[ROWS, 0]).unwrap();
         store.save_slice("bytes", &vec![1_u8; BYTES as usize], &[BYTES]).unwrap();
         let back = Selection::Slice { start: None, stop: None, step: Some(-3) };
+        let inner = Selection::Slice { start: Some(1), stop: Some(-1), step: None };
         let mask: Vec<bool> = (0..BYTES).map(|row| row % 1000 != 0).collect();
         let rows = |name, selection| store.getitem::<u8>(name, selection).unwrap().shape()[0] as u64;
         // The pool's threads and whatever else is made once.
@@ -126,7 +127,7 @@ fn slices_and_masks_become_no_lists_of_rows() {
         most(BYTES + (1 << 20), "a mask", &|| {
             assert_eq!(rows("bytes", Selection::Mask(&mask)), BYTES - BYTES.div_ceil(1000));
         });
-        most(1 << 20, "a slice dropped", &|| store.drop_rows("none", 1..-1).unwrap());
+        most(1 << 20, "a slice dropped", &|| store.drop_rows("none", inner).unwrap());
         assert_eq!(store.get_shape("none").unwrap(), [2, 0]);
         // The runs for the log, its record, and the bits of the rows.
         let mask: Vec<bool> = (0..BYTES).map(|row| row % 1000 == 0).collect();
