@@ -8,7 +8,7 @@ library reading the whole file into memory, which is less than an import does, w
 "with a file" is the library reading and then ndarray.tofile. The base of an export is the library writing the
 same data from memory with the same settings. All work in one folder on targets that are new each time, on files
 that are in the page cache. In a round all take turns; ratios are those of the medians and of the fastest rounds.
-What is above its aim says so; that is no failure.
+What is above its aim says so; that is not a failure.
 """
 
 import argparse

@@ -7,7 +7,7 @@ Each piece of work is timed in rounds, in which the formats take turns, and the 
 other programs on the machine do can only make a round slower. Short work is repeated within a round and
 finds its caches warm; all files are in the page cache. HDF5 and Zarr hold the array in chunks of 10,000
 rows without compression, because only so can it grow. "NumPy" is a .npy file, or for random rows an array
-in memory. A piece of work whose target is missed says so; that is no failure.
+in memory. A piece of work whose target is missed says so; that is not a failure.
 """
 
 import argparse

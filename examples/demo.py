@@ -163,7 +163,7 @@ def main() -> None:
             print_table(timings(npk, Path(folder) / "data.npy", measurements))
             if not npk.verify()["sound"]:
                 sys.exit("verify() found damage")
-    print("\n  verify() finds the store sound. The folder is removed.")
+    print("\n  verify() finds the store intact. The folder is removed.")
 
 
 if __name__ == "__main__":

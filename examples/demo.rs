@@ -210,7 +210,7 @@ impl Demo {
         table.row("sync everything to the disk (once)", sync);
         let mut reopen = Times::default();
         for _ in 0..ROUNDS {
-            // Handles of one store share their state in a process: only a read-only one opens it anew.
+            // Handles of one store share their state in a process: only a read-only one opens it again.
             reopen.store(|| {
                 let store = OpenOptions::new().mode(Mode::Read).open(&self.path)?;
                 Ok(store.getitem::<f32>(self.name, &[-1])?)
@@ -220,7 +220,7 @@ impl Demo {
         Ok(())
     }
 
-    /// Checks that the store, opened anew, and the `.npy` file hold what they should.
+    /// Checks that the store, opened again, and the `.npy` file hold what they should.
     fn compare(&self) -> Done {
         let store = OpenOptions::new().mode(Mode::Read).open(&self.path)?;
         let (shape, ours) = store.load_vec::<f32>(self.name)?;

@@ -343,7 +343,7 @@ def test_what_cannot_be_mapped_for_writing(npk):
 )
 def test_an_array_that_was_changed_for_another_is_an_error_and_the_rest_is_flushed(npk, change):
     npk.save({"data": np.arange(4), "kept": np.arange(4)})
-    with pytest.raises(ValueError, match="saved anew or removed"), npk.writable_batch_mode() as batch:
+    with pytest.raises(ValueError, match="saved again or removed"), npk.writable_batch_mode() as batch:
         array = batch.load("data")
         kept = batch.load("kept")
         before = commits(npk, "kept")

@@ -84,7 +84,7 @@ WRONG = {
     "save no dict": (lambda s: s.save([1]), ValueError, "arrays must be a dictionary"),
     "append no dict": (lambda s: s.append(np.ones(3)), ValueError, "arrays must be a dictionary"),
     "replace no dict": (lambda s: s.replace(None, [0]), ValueError, "arrays must be a dictionary"),
-    "name is no str": (lambda s: s.save({"a": np.zeros(3), 1: np.ones(3)}), TypeError, "names are str"),
+    "name is not a str": (lambda s: s.save({"a": np.zeros(3), 1: np.ones(3)}), TypeError, "names are str"),
     "load of a number": (lambda s: s.load(1), TypeError, "str"),
     "empty name": (lambda s: s.save({"a": np.zeros(3), "": np.ones(3)}), ValueError, "name"),
     "NUL in name": (lambda s: s.save({"a": np.zeros(3), "x\0": np.ones(3)}), ValueError, "name"),

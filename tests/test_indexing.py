@@ -176,7 +176,7 @@ WRONG_ROWS = [
     (2**70, IndexError),
     ([2**70], IndexError),
     (np.array([2**63], "u8"), IndexError),
-    (np.array([2**64 - 1], "u8"), IndexError),  # NumPy takes it for -1, which is no number that was given
+    (np.array([2**64 - 1], "u8"), IndexError),  # NumPy takes it for -1, which is not a number that was given
     (np.ones(4, bool), IndexError),
     (np.array([], bool), IndexError),
     ([True] * 6, IndexError),

@@ -108,7 +108,7 @@ def test_errors(store, tmp_path):
     os.mkdir("folder")
     with pytest.raises(ValueError, match="no NumPack store"):
         pack("folder")
-    Path("text.npkg").write_text("this is no package, whatever its name says; it goes on for a while")
+    Path("text.npkg").write_text("this is not a package, whatever its name says; it goes on for a while")
     for call in (unpack, get_package_info):
         with pytest.raises(ValueError, match="not a NumPack package"):
             call("text.npkg")

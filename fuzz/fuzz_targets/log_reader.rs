@@ -25,32 +25,32 @@ const CONTROL: &str = "control.npkc";
 enum How {
     /// The input is the log.
     Whole,
-    /// The input stands behind a sound log.
+    /// The input stands behind an intact log.
     Tail,
-    /// The input changes a sound log: every byte that is not zero flips bits.
+    /// The input changes an intact log: every byte that is not zero flips bits.
     Changed,
     /// The input is the operations of one more commit.
     Operations,
 }
 
-/// The files of a sound store.
-struct Sound {
+/// The files of an intact store.
+struct Intact {
     log: Vec<u8>,
     data: Vec<(String, Vec<u8>)>,
 }
 
-fn sound() -> &'static Sound {
-    static SOUND: OnceLock<Sound> = OnceLock::new();
-    SOUND.get_or_init(|| {
+fn intact() -> &'static Intact {
+    static INTACT: OnceLock<Intact> = OnceLock::new();
+    INTACT.get_or_init(|| {
         let dir = scratch();
         let path = dir.path().join("store");
-        fill(&path).expect("a sound store");
+        fill(&path).expect("an intact store");
         let log = fs::read(path.join(LOG)).expect("its log");
         let used = log.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
         let names = fs::read_dir(&path).expect("its folder").map(|entry| entry.expect("a file").file_name());
         let names = names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".npkd"));
         let data = names.map(|name| (name.clone(), fs::read(path.join(name)).expect("a data file"))).collect();
-        Sound { log: log[..used.next_multiple_of(8)].to_vec(), data }
+        Intact { log: log[..used.next_multiple_of(8)].to_vec(), data }
     })
 }
 
@@ -73,19 +73,19 @@ fn fill(path: &Path) -> NpkResult<()> {
     store.clone_array("a", "c")
 }
 
-/// The log that an input stands for, with or without sound checksums.
+/// The log that an input stands for, with or without valid checksums.
 fn log_of(how: How, repaired: bool, input: &[u8]) -> Vec<u8> {
-    let sound = &sound().log;
+    let intact = &intact().log;
     let mut bytes = match how {
         How::Whole => input.to_vec(),
-        How::Tail => [sound, input].concat(),
+        How::Tail => [intact, input].concat(),
         How::Changed => {
-            let mut changed = sound.clone();
+            let mut changed = intact.clone();
             changed.iter_mut().zip(input).for_each(|(byte, change)| *byte ^= change);
             changed
         }
         // The same bytes are the new rows, should the operations be about some.
-        How::Operations => [sound, log::record(input, input).as_slice()].concat(),
+        How::Operations => [intact, log::record(input, input).as_slice()].concat(),
     };
     if repaired {
         log::repair(&mut bytes);
@@ -93,10 +93,10 @@ fn log_of(how: How, repaired: bool, input: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A folder with these files and the sound data files, without a control page.
+/// A folder with these files and the intact data files, without a control page.
 fn store_with(log: &[u8], dir: &TempDir) -> PathBuf {
     let path = dir.path().to_owned();
-    for (name, bytes) in &sound().data {
+    for (name, bytes) in &intact().data {
         fs::write(path.join(name), bytes).expect("a data file");
     }
     fs::write(path.join(LOG), log).expect("a log");

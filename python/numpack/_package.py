@@ -32,7 +32,7 @@ def pack(
     The package holds one commit, also while others write, and gets its name when it is whole. Equal arrays
     give equal bytes. Costs the memory of some megabytes, however large the store is.
 
-    Raises ValueError when `source` is no store, an error that is FileNotFoundError and ValueError when nothing is
+    Raises ValueError when `source` is not a store, an error that is FileNotFoundError and ValueError when nothing is
     there, FileExistsError; CorruptedError when an
     array is not what was committed.
     """
@@ -59,7 +59,7 @@ def unpack(
     A new store gets its name when it is whole; a call that fails leaves nothing, and over a store that is
     there it leaves that store as it was.
 
-    Raises ValueError when `source` is no package, its arrays have more bytes, or the target holds other files; an
+    Raises ValueError when `source` is not a package, its arrays have more bytes, or the target holds other files; an
     error that is FileNotFoundError and ValueError when nothing is there; FileExistsError; CorruptedError when a byte
     of the package is not what was packed.
     """
@@ -78,7 +78,7 @@ def get_package_info(source: _Path) -> Dict[str, Any]:
     Returns a dict: `file_count` arrays in `files` (dicts of name, dtype, shape, deleted_rows, original_size,
     compressed_size), `compression` ("zstd", or None when no block is compressed), `compression_name` (the same, with
     "none" for None), `total_original_size`, `total_compressed_size`, `compression_ratio` (compressed to original,
-    1.0 for nothing), `package_size` and the format's `version`. Raises ValueError for a file that is no package,
+    1.0 for nothing), `package_size` and the format's `version`. Raises ValueError for a file that is not a package,
     which is FileNotFoundError too where there is none; CorruptedError.
     """
     with _missing():

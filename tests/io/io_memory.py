@@ -15,7 +15,7 @@ CHILD = """
     function, source, target, options = sys.argv[1:]
     options = json.loads(options)
     warm, refused = options.pop("warm"), options.pop("refused", False)
-    # Libraries and their first buffers are no part of what grows with the file.
+    # Libraries and their first buffers are not part of what grows with the file.
     folder, name = os.path.split(target)
     getattr(numpack.io, function)(warm, os.path.join(folder, "warm-" + name), **options)
     peak, done = 0, threading.Event()

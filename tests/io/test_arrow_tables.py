@@ -261,7 +261,7 @@ def test_files_that_are_something_else(tmp_path, old, kind):
     cut.append(whole[:200] + bytes(middle) + whole[200 + middle :])
     for content in (b"FEA1 something else", *cut):
         (tmp_path / "a").write_bytes(content)
-        with pytest.raises(ValueError, match=f"a is no sound {kind.capitalize()} file"):
+        with pytest.raises(ValueError, match=f"a is not a valid {kind.capitalize()} file"):
             FORMATS[kind][0](tmp_path / "a", old)
     with pytest.raises(FileNotFoundError):
         FORMATS[kind][0](tmp_path / "b", old)

@@ -47,7 +47,7 @@ def test_values_that_the_dtype_does_not_have(old, form, value, dtype):
 
 
 def test_missing_values_are_no_integers(old):
-    with pytest.raises(ValueError, match="column 'a' holds nan, which is no int32"):
+    with pytest.raises(ValueError, match="column 'a' holds nan, which is not an int32"):
         from_table(pa.table({"a": [1.0, None]}), old, dtype="i4")
     with pytest.raises(ValueError, match="column 'a' holds 1j|column 'a' holds .*1j"):
         from_dataframe(pd.DataFrame({"a": [1j, 2]}), old, dtype="f8")

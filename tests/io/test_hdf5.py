@@ -90,7 +90,7 @@ def test_dtypes_that_do_not_fit(tmp_path, old, data):
 
 def test_no_hdf5_at_all(tmp_path, npk):
     (tmp_path / "a.h5").write_bytes(b"something else")
-    with pytest.raises(ValueError, match="a.h5 is no sound HDF5 file"):
+    with pytest.raises(ValueError, match="a.h5 is not a valid HDF5 file"):
         from_hdf5(tmp_path / "a.h5", npk)
     with pytest.raises(FileNotFoundError):
         from_hdf5(tmp_path / "b.h5", npk)
@@ -108,7 +108,7 @@ def test_files_that_are_cut_off_or_damaged(tmp_path, old):
     damaged.append(whole[:place] + bytes(50) + whole[place + 50 :])
     for content in damaged:
         (tmp_path / "b.h5").write_bytes(content)
-        with pytest.raises(ValueError, match="b.h5 is no sound HDF5 file"):
+        with pytest.raises(ValueError, match="b.h5 is not a valid HDF5 file"):
             from_hdf5(tmp_path / "b.h5", old)
     assert names(old) == ["old"]
 
@@ -121,7 +121,7 @@ def test_names_that_are_no_text(tmp_path, old):
     for text in ("nämlich", "fäld"):
         broken = text.encode().replace("ä".encode(), b"\xff\xff")
         (tmp_path / "b.h5").write_bytes(whole.replace(text.encode(), broken))
-        with pytest.raises(ValueError, match="b.h5 is no sound HDF5 file"):
+        with pytest.raises(ValueError, match="b.h5 is not a valid HDF5 file"):
             from_hdf5(tmp_path / "b.h5", old)
     assert names(old) == ["old"]
 

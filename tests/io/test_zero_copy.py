@@ -117,7 +117,7 @@ def test_strides_are_told(array):
 def test_strides_that_dlpack_has_no_words_for():
     array = np.zeros(5, [("a", "i1"), ("b", "i4")])["b"]
     array[:] = range(5)
-    with pytest.warns(UserWarning, match="not C-contiguous, and its strides are no multiples"):
+    with pytest.warns(UserWarning, match="not C-contiguous, and its strides are not multiples"):
         buffer = DLPackBuffer(array)
     assert_same(buffer.to_numpy(), array)
     assert not np.shares_memory(buffer.array, array)

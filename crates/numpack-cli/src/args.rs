@@ -18,7 +18,7 @@ Examples:
   numpack export data.npk out.h5           all arrays to a file
   numpack search data.npk vectors --row 7  the rows most like row 7
   numpack pack data.npk                    the store in one file, data.npkg
-  numpack verify data.npk && echo sound
+  numpack verify data.npk && echo intact
 
 Exit status: 0 when all went well, 1 for damage or work that failed, 2 for arguments that cannot be followed.";
 

@@ -40,7 +40,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, formats: &dyn Formats)
     let args = match Args::try_parse_from([OsString::from("numpack")].iter().chain(&arguments)) {
         Ok(args) => args,
         Err(error) => {
-            // Help and version are no errors; nobody is left to be told when this cannot be printed.
+            // Help and version are not errors; nobody is left to be told when this cannot be printed.
             error.print().unwrap_or_default();
             return error.exit_code();
         }

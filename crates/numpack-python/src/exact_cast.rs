@@ -2,7 +2,7 @@
 //!
 //! A list has no dtype of its own: NumPy makes an array of it first, and each value is cast only if it stays the same.
 //! One thing is rounded, as NumPy rounds a Python float beside an array: a float to the precision of a float dtype, as
-//! long as it stays finite. Text is no number, whatever it spells.
+//! long as it stays finite. Text is not a number, whatever it spells.
 
 use numpack::half::f16;
 use numpack::num_complex::{Complex, Complex32, Complex64};
@@ -210,7 +210,7 @@ fn numbers(own: &Bound<'_, PyUntypedArray>, to: DataType) -> PyResult<Vec<Number
     })
 }
 
-/// Text, dates, integers beyond 64 bits and other objects are no numbers of the store.
+/// Text, dates, integers beyond 64 bits and other objects are not numbers of the store.
 fn no_number(own: &Bound<'_, PyUntypedArray>, to: DataType) -> PyResult<PyErr> {
     let first = own.call_method0(intern!(own.py(), "ravel"))?.get_item(0)?;
     let first = first.call_method0(intern!(own.py(), "item")).unwrap_or(first);

@@ -29,7 +29,7 @@ impl<'py> Rows<'py> {
     /// Reads `indexes`.
     ///
     /// # Errors
-    /// `ValueError` for what is no index, `IndexError` as NumPy raises it.
+    /// `ValueError` for what is not an index, `IndexError` as NumPy raises it.
     pub(crate) fn new(indexes: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(list) = indexes.cast::<PyList>()
             && let Some(rows) = plain_ints(list)
@@ -59,7 +59,7 @@ impl<'py> Rows<'py> {
         }
         if indexes.hasattr(intern!(indexes.py(), "__array__"))? {
             let array = as_array(indexes)?;
-            // A number that is no integer is no index at all.
+            // A number that is not an integer is not an index at all.
             if array.ndim() > 0 {
                 return from_array(array);
             }

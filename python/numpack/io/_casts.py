@@ -26,11 +26,16 @@ def converted(name: object, values: np.ndarray, wanted: np.dtype) -> np.ndarray:
     if values.dtype != wanted and values.size:
         wrong = _not_in(values, wanted)
         if wrong is not None:
-            raise ValueError(f"column {name!r} holds {wrong}, which is no {wanted}")
+            raise ValueError(f"column {name!r} holds {wrong}, which is not {a_or_an(wanted)}")
         values = values.real if values.dtype.kind == "c" and wanted.kind != "c" else values
     # Floats beyond the range of a smaller one become infinite.
     with np.errstate(over="ignore"):
         return values.astype(wanted, copy=False)
+
+
+def a_or_an(dtype: np.dtype) -> str:
+    """The dtype's name with its article."""
+    return f"{'an' if dtype.kind == 'i' else 'a'} {dtype}"
 
 
 def _not_in(values: np.ndarray, wanted: np.dtype) -> Any:

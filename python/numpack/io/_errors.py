@@ -34,21 +34,21 @@ def need(module: str) -> Any:
 
 
 @contextmanager
-def sound(path: FilePath, kind: str, *errors: Type[Exception]) -> Iterator[None]:
-    """Turns these errors of a library into a ValueError: `path` is no sound `kind`."""
+def valid(path: FilePath, kind: str, *errors: Type[Exception]) -> Iterator[None]:
+    """Turns these errors of a library into a ValueError: `path` is not a valid `kind`."""
     try:
         yield
     except errors as error:
         if getattr(error, "errno", None) is not None or isinstance(error, MemoryError):
             raise
-        raise ValueError(f"{os.fsdecode(path)} is no sound {kind}: {error}") from None
+        raise ValueError(f"{os.fsdecode(path)} is not a valid {kind}: {error}") from None
 
 
-def sound_source(source: Source, path: FilePath, kind: str, *errors: Type[Exception]) -> Source:
-    """The source, whose blocks raise as in `sound`."""
+def valid_source(source: Source, path: FilePath, kind: str, *errors: Type[Exception]) -> Source:
+    """The source, whose blocks raise as in `valid`."""
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        with sound(path, kind, *errors):
+        with valid(path, kind, *errors):
             yield from source.blocks(limit)
 
     return replace(source, blocks=blocks)

@@ -1,6 +1,6 @@
 """The one way out of the store: arrays of one commit, read in blocks of rows.
 
-All arrays of a call are those of one commit. What is appended, deleted, saved anew or dropped afterwards changes
+All arrays of a call are those of one commit. What is appended, deleted, saved again or dropped afterwards changes
 nothing; only rows that are replaced in place do, which would take a copy to undo: every block is of one commit, and
 a later block may have rows that were replaced after an earlier one was read.
 """
@@ -131,7 +131,7 @@ def metered(found: Sequence[Stored], progress: Any) -> Meter:
 
 
 def check_tree(found: Sequence[Stored], format_name: str) -> None:
-    """Raises TypeError for names that are no path of groups and a member, or lie inside another array."""
+    """Raises TypeError for names that are not path of groups and a member, or lie inside another array."""
     names = {stored.name for stored in found}
     for name in sorted(names):
         parts = name.split("/")

@@ -1,6 +1,6 @@
 """What the fields of text mean: numbers, missing values, names of columns.
 
-A number is what NumPy and pandas take for one: ASCII figures without underscores. What is no number and not missing
+A number is what NumPy and pandas take for one: ASCII figures without underscores. What is not a number and not missing
 is never taken for either.
 """
 
@@ -42,7 +42,7 @@ class Values(NamedTuple):
     """Whether a program asked for the dtype; floats that it did not ask for must hold what stands in the file."""
 
     def of(self, field: str) -> Any:
-        """The value. Raises ValueError for what is no number of the dtype."""
+        """The value. Raises ValueError for what is not a number of the dtype."""
         text = field.strip()
         if self.dtype.kind in "fc" and is_missing(text):
             return np.nan
@@ -146,7 +146,7 @@ def is_marked(field: str) -> bool:
 
 
 def whole_range(text: str, delimiter: Optional[str]) -> Optional[Tuple[int, int]]:
-    """Integers between which all fields of some lines are; None if a field is no integer or a line is empty.
+    """Integers between which all fields of some lines are; None if a field is not an integer or a line is empty.
 
     What only looks like one, such as 1-2, may count: reading it says so.
     """

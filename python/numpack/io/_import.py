@@ -121,7 +121,7 @@ class Options:
 def block_size(chunk_size: int) -> int:
     """Bytes of a block of rows, at most 16 MiB.
 
-    Raises TypeError for a chunk that is no int, ValueError for one of zero or less.
+    Raises TypeError for a chunk that is not an int, ValueError for one of zero or less.
     """
     try:
         size = operator.index(chunk_size)
@@ -180,7 +180,7 @@ def only_members(
 
 
 def listed(names: Union[str, Sequence[str]]) -> List[str]:
-    """One name or several, as a list. Raises TypeError for what is no name."""
+    """One name or several, as a list. Raises TypeError for what is not a name."""
     wanted = [names] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
     for name in wanted:
         if not isinstance(name, str):

@@ -34,7 +34,7 @@ class Lines:
     def some(self, size: int) -> str:
         """The next lines without the last one's end, of about `size` characters together; "" may be one empty line.
 
-        Raises ValueError for a line that is too long and for bytes that are no text, EOFError at the end.
+        Raises ValueError for a line that is too long and for bytes that are not text, EOFError at the end.
         """
         text, size = self._rest, max(1, size)
         while "\n" not in text or len(text) < size:
@@ -76,7 +76,7 @@ class Lines:
         return line
 
     def back_to(self, number: int) -> None:
-        """Goes on behind the line of this number. Reads a file anew only if that is behind."""
+        """Goes on behind the line of this number. Reads a file again only if that is behind."""
         if number < self.number:
             self._file.seek(0)
             self._rest, self.number = "", 0

@@ -135,7 +135,7 @@ class RowChunks(NamedTuple):
 
 
 def row_chunks(zarr: Any, array: Any) -> Optional[RowChunks]:
-    """The chunks of an array; None if they are no files of whole rows."""
+    """The chunks of an array; None if they are not files of whole rows."""
     dtype, shape, store = np.dtype(array.dtype), tuple(array.shape), array.store_path.store
     if not shape or 0 in shape or dtype.kind not in "biufc" or not isinstance(store, zarr.storage.LocalStore):
         return None

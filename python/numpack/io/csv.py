@@ -59,7 +59,7 @@ def from_csv(
     None stands for no comments. Before the first row a line of # and words is a comment too, and if it is the first
     and has as many fields as there are columns, it names them.
     A missing value (empty, NA, #N/A, null, none) is NaN in floating point and a ValueError in other dtypes,
-    as are text that is no number, a number that an integer dtype does not have, a line of another length, and
+    as are text that is not a number, a number that an integer dtype does not have, a line of another length, and
     negative counts; the message has file, line and column. Memory: `chunk_size` bytes, of which a line may have a
     sixteenth, or 4 MiB.
     max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.

@@ -20,7 +20,7 @@ from numpack.io._arrow_tables import (
     table_schema,
     table_source,
 )
-from numpack.io._errors import check_readable, need, sound, sound_source
+from numpack.io._errors import check_readable, need, valid, valid_source
 from numpack.io._export import metered, stored_array
 from numpack.io._import import Options, block_size, stem, store_arrays
 from numpack.io._partial import new_file
@@ -49,14 +49,14 @@ def from_feather(
     """Stores the columns of a Feather file as one array of shape (rows, columns), named after the file.
 
     Arguments and errors as for `from_parquet`. Memory: `chunk_size` bytes, or one column of a record
-    batch where that is more. Raises ValueError for Feather version 1 and anything that is no Arrow file.
+    batch where that is more. Raises ValueError for Feather version 1 and anything that is not an Arrow file.
     """
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     pa, ipc = need("pyarrow"), need("pyarrow.ipc")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)
     with pa.OSFile(os.fsencode(input_path)) as file:
-        with sound(input_path, _KIND, *damage):
+        with valid(input_path, _KIND, *damage):
             found = ipc.open_file(file).schema
         schema, room = picked(pa, found, columns), options.room(output_path)
         places = (
@@ -68,9 +68,9 @@ def from_feather(
             return batches.sections(limit, room)
 
         name = stem(input_path) if array_name is None else array_name
-        with sound(input_path, _KIND, *damage):
+        with valid(input_path, _KIND, *damage):
             source = table_source(pa, name, schema, sections, None, dtype, fill_null, room)
-        return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)
+        return store_arrays([valid_source(source, input_path, _KIND, *damage)], output_path, options)
 
 
 class _Batches:

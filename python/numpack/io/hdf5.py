@@ -11,7 +11,7 @@ from numpack import NumPack
 from numpack._aliases import also_named
 from numpack.io._bytes import COPY, FilePart, file_blocks
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
-from numpack.io._errors import need, sound, sound_source
+from numpack.io._errors import need, valid, valid_source
 from numpack.io._export import Stored, check_tree, metered, stored_arrays
 from numpack.io._import import Names, Options, Source, block_size, one_name, picked_members, store_arrays
 from numpack.io._partial import new_file
@@ -51,20 +51,20 @@ def from_hdf5(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     h5py = need("h5py")
     with _opened(h5py, input_path) as file, open(input_path, "rb", buffering=0) as raw:
-        with sound(input_path, _KIND, OSError, RuntimeError):
+        with valid(input_path, _KIND, OSError, RuntimeError):
             top = _member(h5py, file, group, input_path)
         if isinstance(top, h5py.Dataset):
             found = {top.name.rpartition("/")[2]: top}
         else:
-            with sound(input_path, _KIND, *_DAMAGE):
+            with valid(input_path, _KIND, *_DAMAGE):
                 found = dict(_datasets(h5py, top, "", frozenset({top.id})))
         picked, room = picked_members(found, array_names, input_path), options.room(output_path)
         for name, dataset in picked.items():
             _check_own(dataset, name, input_path)
-        with sound(input_path, _KIND, *_DAMAGE):
+        with valid(input_path, _KIND, *_DAMAGE):
             sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
         named = one_name(sources, array_name, input_path)
-        checked = [sound_source(source, input_path, _KIND, *_DAMAGE) for source in named]
+        checked = [valid_source(source, input_path, _KIND, *_DAMAGE) for source in named]
         return store_arrays(checked, output_path, options)
 
 
@@ -85,7 +85,7 @@ def to_hdf5(
 
     compression: a filter of h5py ("gzip", "lzf", None) for arrays that are not empty; compression_opts: its
     level from 0 to 9, for gzip alone. Every dtype and shape is kept. Memory: `chunk_size` bytes. Raises
-    TypeError for names that are no paths, KeyError for unknown ones, ValueError for another compression.
+    TypeError for names that are not paths, KeyError for unknown ones, ValueError for another compression.
     """
     size = min(block_size(chunk_size), 4 * COPY)
     h5py = need("h5py")
@@ -100,7 +100,7 @@ def to_hdf5(
 
 def _opened(h5py: Any, path: FilePath) -> Any:
     """The file. Raises ValueError for one that is cut off or no HDF5."""
-    with sound(path, _KIND, OSError):
+    with valid(path, _KIND, OSError):
         return h5py.File(path, "r")
 
 

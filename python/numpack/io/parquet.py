@@ -22,7 +22,7 @@ from numpack.io._arrow_tables import (
     table_schema,
     table_source,
 )
-from numpack.io._errors import check_readable, need, sound, sound_source
+from numpack.io._errors import check_readable, need, valid, valid_source
 from numpack.io._export import metered, stored_array
 from numpack.io._import import Options, block_size, stem, store_arrays
 from numpack.io._partial import new_file
@@ -95,14 +95,14 @@ def from_parquet(
             file.metadata.num_rows,
             options.room(output_path),
         )
-        with sound(input_path, _KIND, *damage):
+        with valid(input_path, _KIND, *damage):
             source = table_source(pa, name, schema, sections, rows, dtype, fill_null, room)
-        return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)
+        return store_arrays([valid_source(source, input_path, _KIND, *damage)], output_path, options)
 
 
 def _opened(pq: Any, raw: Any, path: FilePath, *damage: Type[Exception]) -> Any:
     """The file. Raises ValueError for one that is cut off or no Parquet."""
-    with sound(path, _KIND, *damage):
+    with valid(path, _KIND, *damage):
         return pq.ParquetFile(raw, buffer_size=1 << 16, pre_buffer=False)
 
 

@@ -24,7 +24,7 @@ from numpack.io._sizes import PathLike
 _PART = 8 << 20
 
 
-# A Zarr group is a folder, which is no object.
+# A Zarr group is a folder, which is not an object.
 _FORMATS = {name: format for name, format in FORMATS.items() if name != "zarr"}
 # What other clients call the same options.
 _ALIASES = {

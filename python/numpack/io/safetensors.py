@@ -97,7 +97,7 @@ def to_safetensors_file(
 ) -> None:
     """Writes arrays of a store to a SafeTensors file. metadata: text to keep beside them.
 
-    Memory: `chunk_size` bytes. Raises TypeError for complex128 and for metadata that is no text, KeyError for
+    Memory: `chunk_size` bytes. Raises TypeError for complex128 and for metadata that is not text, KeyError for
     unknown names.
     """
     size = min(block_size(chunk_size), COPY)
@@ -200,7 +200,7 @@ def _read_header(path: FilePath) -> Tuple[Dict[str, Any], int]:
         with safetensors.safe_open(os.fsdecode(path), framework="numpy"):
             pass
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{os.fsdecode(path)} is no sound SafeTensors file: {error}") from None
+        raise ValueError(f"{os.fsdecode(path)} is not a valid SafeTensors file: {error}") from None
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         tensors = json.loads(file.read(length), object_pairs_hook=partial(_unique, path))

@@ -1,6 +1,6 @@
 """PyTorch: .pt files of tensors, and tensors in memory.
 
-Files are read with weights only: no code in them runs. What is no tensor of plain numbers is refused by name.
+Files are read with weights only: no code in them runs. What is not a tensor of plain numbers is refused by name.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def from_pt(
     tensors to take, None for all; array_name: another name for a single one, otherwise the file's without suffix.
     bfloat16: None refuses it, "float32" stores the same values, "uint16" the bits. The file is mapped, so memory is
     `chunk_size` bytes (PyTorch before 2.1, files of before 1.6 and names that are not UTF-8: all of it). Raises
-    TypeError for what is no tensor of a dtype that the store has, KeyError for unknown names, ValueError for files
+    TypeError for what is not a tensor of a dtype that the store has, KeyError for unknown names, ValueError for files
     that weights-only reading refuses.
     max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
@@ -222,7 +222,7 @@ def _picked(content: Any, key: Optional[str]) -> Any:
 
 
 def _flat(content: Any, path: Tuple[Any, ...]) -> Iterator[Tuple[Tuple[Any, ...], Any]]:
-    """Whatever is in dicts in dicts, each with its keys; content that is no dict has none."""
+    """Whatever is in dicts in dicts, each with its keys; content that is not a dict has none."""
     if not isinstance(content, Mapping):
         yield path, content
         return

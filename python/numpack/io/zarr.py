@@ -90,7 +90,7 @@ def to_zarr(
 
     zarr_format: 3 or 2. compressors: as for zarr.create_array ("auto": Zstandard), None for none. Takes the
     place of a Zarr group or array that is there. Every dtype and shape is kept. Memory: `chunk_size` bytes.
-    Raises TypeError for names that are no paths or that Zarr keeps for itself (zarr.json), ValueError for such a
+    Raises TypeError for names that are not paths or that Zarr keeps for itself (zarr.json), ValueError for such a
     group and another format, FileExistsError for a folder that holds something else.
     """
     size = block_size(chunk_size)

@@ -33,7 +33,7 @@ class DLPackBuffer:
     """An array that any library can take by DLPack, as often as it wants; `to_dlpack` makes one.
 
     Warns (UserWarning) of an ndarray that is not C-contiguous. It is shared with its strides, which consumers that
-    want rows in order must copy; one whose strides are no multiples of its elements is copied here.
+    want rows in order must copy; one whose strides are not multiples of its elements is copied here.
     """
 
     def __init__(self, array: Any) -> None:
@@ -63,7 +63,7 @@ def _strided(array: np.ndarray) -> np.ndarray:
     """The array, or a copy where DLPack has no words for its strides; warns in either case."""
     if any(stride % array.itemsize for stride in array.strides):
         warnings.warn(
-            "the array is not C-contiguous, and its strides are no multiples of its elements: a copy is shared",
+            "the array is not C-contiguous, and its strides are not multiples of its elements: a copy is shared",
             stacklevel=3,
         )
         return array.copy()

@@ -26,7 +26,7 @@ fn scratch() -> TempDir {
 }
 
 fn open(store: &Path) -> ParallelIO {
-    assert!(store.join("metadata.npkm").is_file(), "{} is no store", store.display());
+    assert!(store.join("metadata.npkm").is_file(), "{} is not a store", store.display());
     ParallelIO::new(store.to_path_buf()).expect("the store opens again")
 }
 

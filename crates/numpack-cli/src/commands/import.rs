@@ -75,7 +75,7 @@ fn check_import(args: &Import, place: &Place, format: Format) -> Result<(), Fail
     if args.arrays.len() > 1 && args.name.is_some() {
         return Err(Failure::usage(format!("--name is for one array, and {} are picked", args.arrays.len())));
     }
-    // What is no store is refused before anything is read.
+    // What is not a store is refused before anything is read.
     if is_there(&args.store)? {
         writable(&args.store)?;
     }

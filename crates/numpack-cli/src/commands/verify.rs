@@ -41,7 +41,7 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         for finding in &report.findings {
             output.line(&clean(&finding.to_string()))?;
         }
-        let state = if report.is_intact() { "sound" } else { "damaged" };
+        let state = if report.is_intact() { "intact" } else { "damaged" };
         let all = arrays(report.arrays);
         output.line(&format!("{state}: {all}, {} of them checked by checksum", report.checksummed))?;
     }
@@ -68,7 +68,7 @@ fn verify_package(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
             "findings": [],
         }))?;
     } else {
-        output.line(&format!("sound: {}, {count} of them checked by checksum", arrays(count)))?;
+        output.line(&format!("intact: {}, {count} of them checked by checksum", arrays(count)))?;
     }
     Ok(Outcome::Fine)
 }

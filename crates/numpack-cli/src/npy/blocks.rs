@@ -9,7 +9,7 @@ use super::turn::{places, swap, transpose};
 use super::{Source, row_bytes};
 
 /// Calls `take` with the elements in C order and little-endian, about `size` bytes at a time. May be called
-/// again for a file that is no pipe.
+/// again for a file that is not a pipe.
 ///
 /// # Errors
 /// `Io`; `Corrupted` when the file ends too early; those of `take`.

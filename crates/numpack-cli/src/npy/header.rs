@@ -50,7 +50,7 @@ impl Header {
         let sized = read_exact(file, &mut length[..width], path)?;
         let length = u32::from_le_bytes(length) as usize;
         if !sized || length > LONGEST {
-            return Err(damaged(path, 8, "the header has no sound length".into()));
+            return Err(damaged(path, 8, "the header has no valid length".into()));
         }
         let mut text = vec![0; length];
         if !read_exact(file, &mut text, path)? {

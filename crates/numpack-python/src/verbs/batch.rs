@@ -28,7 +28,7 @@ impl NumPack {
     /// writable_batch_mode(): a context whose `load(name)` maps the live file for writing.
     ///
     /// What is written to the arrays is in the file at once, seen by everybody, and flushed to the disk at the
-    /// end of the block; `save` does nothing. Such writes are no commits: a dying process leaves what it had
+    /// end of the block; `save` does nothing. Such writes are not commits: a dying process leaves what it had
     /// written. Raises ValueError for arrays with deleted rows.
     fn writable_batch_mode<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();

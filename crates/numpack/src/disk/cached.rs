@@ -1,9 +1,9 @@
 //! Writable mappings kept of files that a save has written over, for the save that writes over them again.
 //!
 //! A file that is saved over and over changes between two files. Faulting in the pages of the one that is
-//! written, and giving them back, is a third of the work; a kept mapping does it once.
+//! written, and giving them back, is a third of the work; a cached mapping does it once.
 //!
-//! A kept mapping is not a reader: the lock of the open it came from was given back. It allows nothing
+//! A cached mapping is not a reader: the lock of the open it came from was given back. It allows nothing
 //! either: whoever wants to store through it holds the file's exclusive lock by another open, and has found
 //! that both are of the same file. It costs address space, counts as resident memory of the process, and
 //! holds the blocks of a file that was removed; so few bytes are kept, and none of a file out of use.
@@ -16,7 +16,7 @@ use crate::disk::mapping::Mapping;
 use crate::disk::name::FileName;
 use crate::disk::seam::{Identity, StorageFile};
 
-/// Bytes of all kept mappings of a store.
+/// Bytes of all cached mappings of a store.
 const BUDGET: u64 = 128 << 20;
 
 /// A writable mapping of a whole file, and which file that is: names are given to other files.
@@ -42,13 +42,13 @@ impl WholeFile {
     }
 }
 
-/// The kept mappings of a store, the oldest first.
+/// The cached mappings of a store, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Kept {
+pub(crate) struct CachedMappings {
     mappings: Mutex<VecDeque<(FileName, WholeFile)>>,
 }
 
-impl Kept {
+impl CachedMappings {
     /// Keeps the mapping of the file called `name`; the oldest make room.
     pub(crate) fn keep(&self, name: FileName, whole: WholeFile) {
         let mut dropped = Vec::new();
@@ -97,7 +97,7 @@ mod tests {
     fn the_oldest_mappings_make_room() {
         let dir = tempfile::tempdir().unwrap();
         let folder = OsFolder::open(dir.path()).unwrap();
-        let kept = Kept::default();
+        let kept = CachedMappings::default();
         for generation in 0..3 {
             let file = make(&folder, generation, BUDGET / 2);
             kept.keep(name(generation), WholeFile::of(&*file, None).unwrap().unwrap());

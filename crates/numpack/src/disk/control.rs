@@ -52,7 +52,7 @@ impl Control {
     /// Maps the page of the store `store_id`; `None` when it is missing or damaged.
     ///
     /// # Errors
-    /// `Corrupted` when a sound page belongs to another store; `Io` when it cannot be opened.
+    /// `Corrupted` when an intact page belongs to another store; `Io` when it cannot be opened.
     pub(crate) fn open(
         folder: &dyn Folder,
         store_id: &[u8; 16],
@@ -89,8 +89,8 @@ impl Control {
 
     /// Writes a new page, in place where a damaged one is, and maps it. The caller holds the writers' lock.
     ///
-    /// Arrays in `replaced` get odd sequence words: until their replaces have been applied, readers must lay
-    /// them over what they read.
+    /// Arrays in `replaced` get odd sequence words: until their replaces have been applied, readers must overlay
+    /// them on what they read.
     ///
     /// # Errors
     /// `Io`.
@@ -203,7 +203,7 @@ impl Control {
         fence(Ordering::SeqCst);
     }
 
-    /// Makes every sequence word even, after the replaces of a dead writer have been applied again.
+    /// Makes every sequence word even, after the replaces of a crashed writer have been applied again.
     pub(crate) fn end_all_replacing(&self) {
         for slot in 0..SLOTS {
             self.set_parity(SLOTS_AT + slot * 8, false);
@@ -229,7 +229,7 @@ impl Control {
 
     fn store(&self, offset: u64, value: u64) {
         match &self.page {
-            // A store to a mapped page cannot fail; only a test's disk refuses it, to play a dead process.
+            // A store to a mapped page cannot fail; only a test's disk refuses it, to play a crashed process.
             Page::Shared { file, mapping } => file.store_word(mapping, offset, value).unwrap_or_default(),
             Page::Local(words) => words[offset as usize / 8].store(value, Ordering::Release),
         }
@@ -290,7 +290,7 @@ fn static_crc(head: &[u8]) -> u32 {
     crc32c(crc32c(0, &head[..12]), &head[16..STATIC_LEN])
 }
 
-/// Store id and boot id of a sound fixed part.
+/// Store id and boot id of an intact fixed part.
 fn decode_static(head: &[u8; STATIC_LEN]) -> Option<([u8; 16], [u8; 16])> {
     let crc = u32::from_le_bytes(head[12..16].try_into().ok()?);
     (head[..8] == MAGIC && crc == static_crc(head))

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lru::LruCache;
 
-use crate::disk::cached::Kept;
+use crate::disk::cached::CachedMappings;
 use crate::disk::mapping::Mapping;
 use crate::disk::name::FileName;
 use crate::disk::parts::{self, BLOCK, CopyError};
@@ -209,14 +209,14 @@ impl DataFile {
 pub(crate) struct FileCache {
     files: Mutex<LruCache<FileName, Arc<DataFile>>>,
     /// Writable mappings of files that a save has written over.
-    pub(crate) kept: Kept,
+    pub(crate) cached: CachedMappings,
 }
 
 impl FileCache {
     /// A cache that uses at most a quarter of the descriptors that the process may have.
     pub(crate) fn new() -> FileCache {
         let limit = NonZeroUsize::new(descriptor_limit() / 4).unwrap_or(NonZeroUsize::MIN);
-        FileCache { files: Mutex::new(LruCache::new(limit)), kept: Kept::default() }
+        FileCache { files: Mutex::new(LruCache::new(limit)), cached: CachedMappings::default() }
     }
 
     /// The open file of this name, if it is kept.
@@ -234,7 +234,7 @@ impl FileCache {
     /// Closes a file, as soon as no call uses it, and gives up what is kept of it.
     pub(crate) fn remove(&self, name: FileName) {
         let removed = self.files.lock().unwrap_or_else(PoisonError::into_inner).pop(&name);
-        drop((removed, self.kept.take(name)));
+        drop((removed, self.cached.take(name)));
     }
 }
 

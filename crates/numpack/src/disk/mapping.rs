@@ -4,7 +4,7 @@
 //! Bytes of a shared mapping can change at any time: another process may replace rows. No reference to them
 //! is ever made inside the engine. Copies in and out go through raw pointers, and what was copied is used
 //! only after a sequence word or the commit log has shown that the copy is whole, or after the redo bytes
-//! have been laid over it; every bit pattern of a byte is a valid byte, so a torn copy is wrong data for a
+//! have been overlaid on it; every bit pattern of a byte is a valid byte, so a torn copy is wrong data for a
 //! moment and never a broken value. Words that synchronise are `AtomicU64`s at aligned offsets.
 //! The one place that hands out a pointer, [`Mapping::as_ptr`], is for views whose documentation says that
 //! they are live.
@@ -194,7 +194,7 @@ impl Mapping {
     /// Makes the pages of a range present and writable now, so that a store needs no fault and no block.
     ///
     /// # Errors
-    /// The system's error where a store would have been a signal. Not supporting it is no error.
+    /// The system's error where a store would have been a signal. Not supporting it is not an error.
     #[cfg(target_os = "linux")]
     pub(crate) fn prefault_writes(&self, offset: u64, len: u64) -> io::Result<()> {
         let (offset, len) = (fit(offset)?, fit(len)?);

@@ -1,6 +1,6 @@
 //! A file or folder under construction beside its target: whole under its name, or not there at all.
 //!
-//! It is locked while its maker lives, so that the next one can tell what a dead maker left and removes it.
+//! It is locked while its maker lives, so that the next one can tell what a crashed maker left and removes it.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -138,7 +138,7 @@ fn make_locked(parent: &Path, kind: Kind) -> io::Result<(PathBuf, File)> {
             Kind::Folder => fs::create_dir(&path).and_then(|()| File::open(&path)),
         };
         let handle = match made {
-            // Left by a dead process of the same number, or swept just now by another maker.
+            // Left by a crashed process of the same number, or swept just now by another maker.
             Err(error) if matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
                 if parent.is_dir() { continue } else { return Err(error) }
             }
@@ -155,7 +155,7 @@ fn make_locked(parent: &Path, kind: Kind) -> io::Result<(PathBuf, File)> {
     }
 }
 
-/// Removes what dead makers left in this folder. Best effort: it is only in the way of nobody.
+/// Removes what crashed makers left in this folder. Best effort: it is only in the way of nobody.
 fn sweep(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {

@@ -21,7 +21,7 @@ pub enum Access {
     Write,
     /// Reading and writing; made when missing, kept as it is otherwise.
     OpenOrCreate,
-    /// Reading and writing; made anew, in place of whatever file had the name.
+    /// Reading and writing; made again, in place of whatever file had the name.
     Create,
 }
 
@@ -53,7 +53,7 @@ pub struct FsCapabilities {
 ///
 /// # Safety
 /// [`Folder::open`] returns files that keep the promises of [`StorageFile`], and two calls for one name return
-/// the same file unless it was renamed, removed or made anew in between: the engine copies from their mappings
+/// the same file unless it was renamed, removed or made again in between: the engine copies from their mappings
 /// without looking at what they hold.
 #[expect(unsafe_code, reason = "the engine relies on what an implementation promises")]
 pub unsafe trait Folder: Send + Sync + Debug {

@@ -18,7 +18,7 @@ const ID_END: u64 = 1 << 63;
 
 /// Retired files of this size are kept to be used again: below, making a file is as cheap; above, the disk
 /// space matters more than the time.
-const SPARE_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(256 << 20);
+const RECYCLED_BYTES: std::ops::RangeInclusive<u64> = (1 << 20)..=(256 << 20);
 
 /// One array as of one commit.
 #[derive(Clone, Debug)]
@@ -91,7 +91,7 @@ pub(crate) struct Catalog {
     names: HashMap<u64, Arc<str>>,
     next_id: u64,
     /// A retired file kept to be used again.
-    pub(crate) spare: Option<FileRecord>,
+    pub(crate) recycled: Option<FileRecord>,
     /// Files out of use, to be removed when no durable state needs them.
     pub(crate) retired: Vec<FileRecord>,
     /// Arrays with rows written and not yet synced.
@@ -135,7 +135,7 @@ impl Catalog {
     /// Why it cannot follow the state so far; only a damaged or foreign log holds such an operation.
     pub(crate) fn apply(&mut self, seq: u64, time_us: u64, op: &Op) -> Result<(), Impossible> {
         match op {
-            Op::Snapshot { next_id, spare, arrays } => self.restore(seq, *next_id, *spare, arrays)?,
+            Op::Snapshot { next_id, recycled, arrays } => self.restore(seq, *next_id, *recycled, arrays)?,
             Op::Put(put) if put.generation != seq => return Err(WRONG_GENERATION),
             Op::Put(put) => self.put(seq, time_us, put)?,
             Op::Append { id, rows, checksum } => self.append(time_us, *id, *rows, *checksum)?,
@@ -175,7 +175,7 @@ impl Catalog {
                 for name in self.by_name.keys().cloned().collect::<Vec<_>>() {
                     self.remove(seq, &name);
                 }
-                self.retired.extend(self.spare.take());
+                self.retired.extend(self.recycled.take());
             }
             Op::Moved => {}
             Op::Rename { id, name } => self.rename(time_us, *id, name)?,
@@ -188,12 +188,12 @@ impl Catalog {
     /// The operation that restores this state.
     pub(crate) fn snapshot(&self) -> Op {
         let arrays = self.arrays().into_iter().map(|array| snapshot_array(array)).collect();
-        Op::Snapshot { next_id: self.next_id, spare: self.spare, arrays }
+        Op::Snapshot { next_id: self.next_id, recycled: self.recycled, arrays }
     }
 
-    /// Every file that the state needs, the spare one included.
+    /// Every file that the state needs, the recycled one included.
     pub(crate) fn files(&self) -> Vec<FileName> {
-        let kept = self.spare.iter().chain(&self.retired);
+        let kept = self.recycled.iter().chain(&self.retired);
         let kept = kept.map(|file| FileName::Data { array: file.array, generation: file.generation });
         self.by_name.values().map(|array| array.file()).chain(kept).collect()
     }
@@ -202,10 +202,10 @@ impl Catalog {
         &mut self,
         seq: u64,
         next_id: u64,
-        spare: Option<FileRecord>,
+        recycled: Option<FileRecord>,
         arrays: &[SnapshotArray],
     ) -> Result<(), Impossible> {
-        *self = Catalog { next_id, spare, ..Catalog::default() };
+        *self = Catalog { next_id, recycled, ..Catalog::default() };
         for SnapshotArray { put, modified_us, deleted } in arrays {
             if put.generation > seq {
                 return Err(WRONG_GENERATION);
@@ -223,11 +223,11 @@ impl Catalog {
                 rows.insert_run(run.start, run.start + run.len);
             });
         }
-        let is_spare = |file: &FileRecord| {
+        let is_recycled = |file: &FileRecord| {
             self.by_id(file.array).is_some_and(|array| array.generation == file.generation)
         };
-        if next_id > ID_END || self.spare.as_ref().is_some_and(is_spare) {
-            return Err("the spare file or the next id is one in use");
+        if next_id > ID_END || self.recycled.as_ref().is_some_and(is_recycled) {
+            return Err("the recycled file or the next id is one in use");
         }
         // A checkpoint syncs what it describes before it takes its place.
         self.unsynced.clear();
@@ -241,8 +241,8 @@ impl Catalog {
         if put.id >= ID_END {
             return Err("the id of an array is beyond all that are given");
         }
-        if put.reuses_spare {
-            self.spare = None;
+        if put.reuses_recycled {
+            self.recycled = None;
         }
         let name: Arc<str> = put.name.as_str().into();
         if let Some(old) = self.by_name.get(&name) {
@@ -252,8 +252,8 @@ impl Catalog {
             let bytes = old.bytes();
             let file = FileRecord { array: old.id, generation: old.generation, bytes, retired: seq };
             // Once written over, a file of unknown checksum could not be told from what a power cut brings back.
-            if SPARE_BYTES.contains(&bytes) && old.checksum.is_some() {
-                self.retired.extend(self.spare.replace(file));
+            if RECYCLED_BYTES.contains(&bytes) && old.checksum.is_some() {
+                self.retired.extend(self.recycled.replace(file));
             } else {
                 self.retired.push(file);
             }
@@ -350,7 +350,7 @@ fn snapshot_array(array: &ArrayState) -> SnapshotArray {
         dtype: array.dtype,
         shape: array.shape.clone(),
         checksum: array.checksum,
-        reuses_spare: false,
+        reuses_recycled: false,
         name: array.name.to_string(),
     };
     let deleted = array.deleted.runs().map(|(start, end)| Run { start, len: end - start }).collect();

@@ -32,8 +32,8 @@ pub(crate) struct Put {
     pub(crate) shape: Vec<u64>,
     /// CRC-32C of the file's committed bytes, when it is known.
     pub(crate) checksum: Option<u32>,
-    /// The file is the spare one under its new name.
-    pub(crate) reuses_spare: bool,
+    /// The file is the recycled one under its new name.
+    pub(crate) reuses_recycled: bool,
     pub(crate) name: String,
 }
 
@@ -58,7 +58,7 @@ pub(crate) enum Op {
     /// The whole state, in place of everything before it.
     Snapshot {
         next_id: u64,
-        spare: Option<FileRecord>,
+        recycled: Option<FileRecord>,
         arrays: Vec<SnapshotArray>,
     },
     Put(Put),
@@ -127,7 +127,9 @@ impl Op {
 
     fn encode_body(&self, out: &mut Encoder) {
         match self {
-            Op::Snapshot { next_id, spare, arrays } => encode_snapshot(out, *next_id, spare.as_ref(), arrays),
+            Op::Snapshot { next_id, recycled, arrays } => {
+                encode_snapshot(out, *next_id, recycled.as_ref(), arrays)
+            }
             Op::Put(put) => encode_put(out, put),
             Op::Append { id, rows, checksum } => {
                 out.u64(*id);
@@ -225,7 +227,7 @@ fn encode_put(out: &mut Encoder, put: &Put) {
     out.u64(put.id);
     out.u64(put.generation);
     out.u8(put.dtype.code());
-    out.u8(u8::from(put.reuses_spare));
+    out.u8(u8::from(put.reuses_recycled));
     out.checksum(put.checksum);
     out.varint(put.shape.len() as u64);
     put.shape.iter().for_each(|&dim| out.u64(dim));
@@ -235,17 +237,17 @@ fn encode_put(out: &mut Encoder, put: &Put) {
 fn decode_put(body: &mut Decoder<'_>) -> Result<Put, Malformed> {
     let (id, generation) = (body.u64()?, body.u64()?);
     let dtype = DataType::from_code(body.u8()?).ok_or("a dtype code is unknown")?;
-    let reuses_spare = body.u8()? == 1;
+    let reuses_recycled = body.u8()? == 1;
     let checksum = body.checksum()?;
     let shape = (0..body.count()?).map(|_| body.u64()).collect::<Result<_, _>>()?;
     let name = body.text()?.to_owned();
-    Ok(Put { id, generation, dtype, shape, checksum, reuses_spare, name })
+    Ok(Put { id, generation, dtype, shape, checksum, reuses_recycled, name })
 }
 
-fn encode_snapshot(out: &mut Encoder, next_id: u64, spare: Option<&FileRecord>, arrays: &[SnapshotArray]) {
+fn encode_snapshot(out: &mut Encoder, next_id: u64, recycled: Option<&FileRecord>, arrays: &[SnapshotArray]) {
     out.u64(next_id);
-    out.u8(u8::from(spare.is_some()));
-    if let Some(file) = spare {
+    out.u8(u8::from(recycled.is_some()));
+    if let Some(file) = recycled {
         [file.array, file.generation, file.bytes, file.retired].into_iter().for_each(|v| out.u64(v));
     }
     out.varint(arrays.len() as u64);
@@ -258,7 +260,7 @@ fn encode_snapshot(out: &mut Encoder, next_id: u64, spare: Option<&FileRecord>, 
 
 fn decode_snapshot(body: &mut Decoder<'_>) -> Result<Op, Malformed> {
     let next_id = body.u64()?;
-    let spare = match body.u8()? {
+    let recycled = match body.u8()? {
         0 => None,
         _ => Some(FileRecord {
             array: body.u64()?,
@@ -272,5 +274,5 @@ fn decode_snapshot(body: &mut Decoder<'_>) -> Result<Op, Malformed> {
             Ok(SnapshotArray { put: decode_put(body)?, modified_us: body.u64()?, deleted: body.runs()? })
         })
         .collect::<Result<_, Malformed>>()?;
-    Ok(Op::Snapshot { next_id, spare, arrays })
+    Ok(Op::Snapshot { next_id, recycled, arrays })
 }

@@ -33,7 +33,7 @@ pub(crate) struct Position {
     pub(crate) crc: u32,
 }
 
-/// A record whose header and payload are sound.
+/// A record whose header and payload are intact.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) offset: u64,
@@ -155,10 +155,10 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    /// The record at the position; moves on only over a sound one.
+    /// The record at the position; moves on only over an intact one.
     ///
     /// # Errors
-    /// `Io`. What is wrong with the bytes is no error here.
+    /// `Io`. What is wrong with the bytes is not an error here.
     pub(crate) fn next(&mut self) -> NpkResult<Next> {
         let offset = self.position.offset;
         let Some(bytes) = self.bytes(offset, HEADER)? else {

@@ -32,7 +32,7 @@ pub(crate) struct FileHeader {
 /// Why a file header cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BadHeader {
-    /// It is no header, or it is damaged; the offset says where.
+    /// It is not a header, or it is damaged; the offset says where.
     Damaged(u64, &'static str),
     /// It is of this newer version.
     Newer(u32),
@@ -52,7 +52,7 @@ impl FileHeader {
 
     pub(crate) fn decode(bytes: &[u8; FILE_HEADER as usize]) -> Result<FileHeader, BadHeader> {
         if bytes[..8] != MAGIC {
-            return Err(BadHeader::Damaged(0, "the file is no commit log of NumPack"));
+            return Err(BadHeader::Damaged(0, "the file is not a commit log of NumPack"));
         }
         if read_u32(bytes, 60) != crc32c(0, &bytes[..60]) {
             return Err(BadHeader::Damaged(60, "the checksum of the file header does not match"));

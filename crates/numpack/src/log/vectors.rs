@@ -63,7 +63,7 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
         dtype: DataType::Float32,
         shape: vec![3, 2],
         checksum: Some(crc32c(0, &data[..24])),
-        reuses_spare: false,
+        reuses_recycled: false,
         name: "a".into(),
     };
     let scalar = Put {
@@ -71,7 +71,7 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
         dtype: DataType::Bool,
         shape: Vec::new(),
         checksum: None,
-        reuses_spare: true,
+        reuses_recycled: true,
         name: "λ".into(),
         ..array.clone()
     };
@@ -81,7 +81,7 @@ fn commits() -> Vec<(Vec<Op>, Vec<u8>)> {
     let compact = Op::Compact { id: 0, generation: 5, rows: 2, checksum: Some(crc32c(0, &live)) };
     let plain = |op| (vec![op], Vec::new());
     vec![
-        plain(Op::Snapshot { next_id: 0, spare: None, arrays: Vec::new() }),
+        plain(Op::Snapshot { next_id: 0, recycled: None, arrays: Vec::new() }),
         plain(Op::Put(array)),
         plain(Op::Append { id: 0, rows: 1, checksum: Some(crc32c(0, &data)) }),
         (vec![replace], redo),
@@ -100,13 +100,13 @@ fn snapshot() -> Op {
         dtype: DataType::Complex128,
         shape: vec![300],
         checksum: None,
-        reuses_spare: false,
+        reuses_recycled: false,
         name: "z".into(),
     };
     let deleted = vec![Run { start: 0, len: 1 }, Run { start: 100, len: 200 }];
-    let spare = FileRecord { array: 2, generation: 3, bytes: 2 << 20, retired: 4 };
+    let recycled = FileRecord { array: 2, generation: 3, bytes: 2 << 20, retired: 4 };
     let arrays = vec![SnapshotArray { put, modified_us: TIME + 7, deleted }];
-    Op::Snapshot { next_id: 5, spare: Some(spare), arrays }
+    Op::Snapshot { next_id: 5, recycled: Some(recycled), arrays }
 }
 
 /// The bytes of a record and the checksum that seeds the next.

@@ -121,7 +121,7 @@ pub(super) fn ending(entries: &[Entry], offset: u64) -> Vec<u8> {
 /// Reads the index at the end of a package.
 ///
 /// # Errors
-/// `InvalidArgument` when the file is no package; `Corrupted`, `UnsupportedVersion`, `OutOfMemory`, `Io`.
+/// `InvalidArgument` when the file is not a package; `Corrupted`, `UnsupportedVersion`, `OutOfMemory`, `Io`.
 pub(super) fn read_index(file: &File, path: &Path) -> NpkResult<Vec<Entry>> {
     let io = |e| NpkError::io(path, e);
     let len = file.metadata().map_err(io)?.len();

@@ -23,7 +23,7 @@ const BLOCKS_A_THREAD: usize = 16;
 /// Describes a package. Reads only its end, however large it is; blocks are not checked, see [`verify`].
 ///
 /// # Errors
-/// `InvalidArgument` when the file is no package; `Corrupted`, `UnsupportedVersion`, `Io`.
+/// `InvalidArgument` when the file is not a package; `Corrupted`, `UnsupportedVersion`, `Io`.
 pub fn info(source: impl AsRef<Path>) -> NpkResult<PackageInfo> {
     let source = source.as_ref();
     let file = open_package(source)?;
@@ -52,7 +52,7 @@ fn describe(entry: Entry) -> PackedArray {
 /// all its arrays; until then it is what it was, also when the process dies. A call that fails leaves nothing.
 ///
 /// # Errors
-/// `InvalidArgument` when `source` is no package or the target is something other than a store; `Corrupted`
+/// `InvalidArgument` when `source` is not a package or the target is something other than a store; `Corrupted`
 /// when a byte of the package is not what was packed, or when it says something that cannot be;
 /// `UnsupportedVersion`; `Io` of kind `AlreadyExists` when there is a target and `overwrite` is off, of kind
 /// `Interrupted` when `progress` breaks; `Locked`.
@@ -100,7 +100,7 @@ pub fn unpack_into(
 /// Reads every block of a package, as [`unpack`] does, and writes nothing. Returns what [`info`] does.
 ///
 /// # Errors
-/// `InvalidArgument` when `source` is no package; `Corrupted` where a byte is not what was packed;
+/// `InvalidArgument` when `source` is not a package; `Corrupted` where a byte is not what was packed;
 /// `UnsupportedVersion`; `Io`, of kind `Interrupted` when `progress` breaks.
 pub fn verify(
     source: impl AsRef<Path>,
@@ -134,7 +134,7 @@ fn find_target(target: &Path, overwrite: bool) -> NpkResult<bool> {
     if !overwrite {
         return Err(exists(target));
     }
-    let mut entries = target.read_dir().map_err(|_| refused("target", target, "it is no NumPack store"))?;
+    let mut entries = target.read_dir().map_err(|_| refused("target", target, "it is not a NumPack store"))?;
     if entries.next().is_none() {
         return Ok(false);
     }

@@ -28,7 +28,7 @@ pub enum Selection<'a> {
     #[default]
     All,
     /// A slice as Python means it: an end left out is `None`, negative numbers count from the end, ends beyond
-    /// the rows are no error.
+    /// the rows are not errors.
     Slice {
         /// First row.
         start: Option<i64>,

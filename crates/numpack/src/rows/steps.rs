@@ -48,7 +48,7 @@ impl Steps {
         let (first, last) = (bound(start, first), bound(stop, last));
         let distance = if step > 0 { last - first } else { first - last };
         let count = if distance <= 0 { 0 } else { (distance - 1) / step.abs() + 1 };
-        // Fewer than two rows are no distance apart; more are so by less than there are rows.
+        // Fewer than two rows are at no distance; more are so by less than there are rows.
         let step = if count < 2 { 1 } else { step as i64 };
         Ok(Steps { first: first.max(0) as u64, step, count: count as u64 })
     }

@@ -1,9 +1,9 @@
 //! Writable views: a program writes rows of the live file itself, outside the log.
 //!
-//! Such writes are seen at once by everybody and survive the process, but they are no commits: a dying
+//! Such writes are seen at once by everybody and survive the process, but they are not commits: a dying
 //! process leaves what it had written, and a power cut may tear what was not flushed. So the log must not
 //! claim anything about the bytes any more: before the memory is handed out, a record drops the file's
-//! checksum and a checkpoint drops the redo bytes of earlier replaces, which recovery would lay over them.
+//! checksum and a checkpoint drops the redo bytes of earlier replaces, which recovery would write over them.
 
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ impl WritableView {
     /// Makes what was written durable and marks the array as modified.
     ///
     /// # Errors
-    /// `InvalidArgument` when the array has been saved anew, compacted or removed meanwhile, so that what was
+    /// `InvalidArgument` when the array has been saved again, compacted or removed meanwhile, so that what was
     /// written is not in it; `Poisoned` when the disk failed; `Locked`, `Io`.
     pub fn flush(&self) -> NpkResult<()> {
         self.store.locked(|writing| {
@@ -75,7 +75,7 @@ impl WritableView {
                 return Err(NpkError::InvalidArgument {
                     argument: "array",
                     value: format!("{name:?}"),
-                    reason: "it was saved anew or removed while it was mapped for writing",
+                    reason: "it was saved again or removed while it was mapped for writing",
                 });
             };
             renounce(writing, &now)?;

@@ -79,7 +79,7 @@ impl Fail {
 
 impl Rule for Fail {
     fn ask(&self, call: &Call<'_>) -> Verdict {
-        // Stores to mapped memory are no system calls.
+        // Stores to mapped memory are not system calls.
         let store = matches!(call, Call::Store { .. } | Call::StoreWord { .. });
         if store || !self.armed.load(Ordering::Relaxed) {
             return Verdict::Do;
@@ -107,7 +107,7 @@ fn seen_by_a_new_core(path: &Path) -> Contents {
     contents(&plain(path)).unwrap()
 }
 
-/// Files in a store's folder that neither its state nor its work needs: all but one spare file, the log,
+/// Files in a store's folder that neither its state nor its work needs: all but one recycled file, the log,
 /// the page and the lock.
 fn strays(store: &Store, path: &Path) -> Vec<String> {
     let own = ["metadata.npkm", "control.npkc", "writer.lock"].map(str::to_owned);
@@ -362,7 +362,7 @@ fn the_scenes_reuse_a_file_and_replace_the_log_as_their_names_say() {
         let scene = |name: &str| SCENES.iter().find(|scene| scene.name == name).unwrap();
 
         let path = dir.join("spare");
-        (scene("save into a spare file").setup)(&path);
+        (scene("save into a recycled file").setup)(&path);
         let store = plain(&path);
         let file = |store: &Store| {
             store.metadata().unwrap().into_iter().find(|array| array.name == "big").unwrap().data_file
@@ -371,8 +371,8 @@ fn the_scenes_reuse_a_file_and_replace_the_log_as_their_names_say() {
         let spare =
             names(&path).into_iter().find(|name| *name != current && is_large(&path.join(name))).unwrap();
         let before = inode(&path.join(spare));
-        (scene("save into a spare file").act)(&store).unwrap();
-        assert_eq!(inode(&path.join(file(&store))), before, "the spare file was not used again");
+        (scene("save into a recycled file").act)(&store).unwrap();
+        assert_eq!(inode(&path.join(file(&store))), before, "the recycled file was not used again");
 
         let path = dir.join("checkpoint");
         (scene("checkpoint").setup)(&path);

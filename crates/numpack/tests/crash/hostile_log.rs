@@ -11,7 +11,7 @@ use crate::log_parts::{CONTROL, LOG, record_starts, used};
 /// The values of array "a", three rows of three.
 const ROWS: [i32; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 
-/// A store of one array of three rows whose log ends with a hostile commit: `ops` under sound checksums.
+/// A store of one array of three rows whose log ends with a hostile commit: `ops` under valid checksums.
 fn with_commit(path: &Path, ops: &[u8], redo: &[u8]) {
     let store = Store::new(path).unwrap();
     store.save_slice("a", &ROWS, &[3, 3]).unwrap();
@@ -49,7 +49,7 @@ fn operations_that_cannot_be_are_damage_however_sound_their_checksums() {
         ("a compaction into the file there is", op(6, &[0, 1, 3], &[0; 5])),
         ("an id without a next one", op(2, &[u64::MAX, 2], &put(&[3], "b"))),
         ("a next id without a next one", op(1, &[u64::MAX], &[0, 0])),
-        ("a spare file that is in use", {
+        ("a recycled file that is in use", {
             let spare = [0, 1, 36, 1_u64].into_iter().flat_map(u64::to_le_bytes);
             let array = [vec![1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0], put(&[3, 3], "a")].concat();
             let body: Vec<u8> = [1].into_iter().chain(spare).chain(array).chain([0; 9]).collect();

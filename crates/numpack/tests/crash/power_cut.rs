@@ -88,7 +88,7 @@ fn saved_and_replaced(path: &Path) -> File {
     let store = Store::new(path).unwrap();
     store.save_slice("b", &values(0, 8), &[2, 4]).unwrap();
     store.sync_metadata().unwrap();
-    // Replaced in a file that is gone: not to be laid over the one that took its place.
+    // Replaced in a file that is gone: not to be written over the one that took its place.
     store.save_slice("a", &values(200, 40), &[10, 4]).unwrap();
     store.replace_slice("a", &values(300, 4), &[7]).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();

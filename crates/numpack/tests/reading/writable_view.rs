@@ -32,7 +32,7 @@ fn a_writable_view_is_live_and_leaves_a_sound_store() {
     assert!(store.verify().unwrap().findings.is_empty());
     let expected = store.load_vec::<f32>("a").unwrap();
     drop((view, store));
-    // A power cut: no redo of an earlier replace may be laid over what was written since, and no checksum
+    // A power cut: no redo of an earlier replace may be written over what was written since, and no checksum
     // may speak against it.
     assert_eq!(in_another_boot(&path, Mode::ReadWrite).unwrap().load_vec::<f32>("a").unwrap(), expected);
 }

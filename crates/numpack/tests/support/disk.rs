@@ -1,7 +1,7 @@
 //! A disk that asks a rule before every call: the rule counts, cuts short, refuses or writes down.
 //!
 //! It passes everything on to another folder, so what the rule lets through happens for real. Locks are
-//! always passed on: the system gives back those of a dead process.
+//! always passed on: the system gives back those of a crashed process.
 
 use std::collections::HashMap;
 use std::fmt::Debug;

@@ -1,4 +1,4 @@
-//! The framing of a log as `docs/on-disk-format.md` has it, written a second time: sound checksums for any bytes.
+//! The framing of a log as `docs/on-disk-format.md` has it, written a second time: valid checksums for any bytes.
 
 const FILE_HEADER: usize = 64;
 const HEADER: usize = 40;
@@ -29,7 +29,7 @@ pub(crate) fn record(payload: &[u8], redo: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Makes the file header and every record sound: numbers, lengths that the file can hold, checksums.
+/// Makes the file header and every record valid: numbers, lengths that the file can hold, checksums.
 pub(crate) fn repair(log: &mut [u8]) {
     if log.len() < FILE_HEADER {
         return;

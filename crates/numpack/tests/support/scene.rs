@@ -48,7 +48,7 @@ pub(crate) fn small(path: &Path) {
 const BIG: usize = (1 << 20) / 4 + 100;
 
 /// A large array saved so often that a retired file waits to be used again.
-fn with_spare(path: &Path) {
+fn with_recycled(path: &Path) {
     small(path);
     let store = Store::new(path).unwrap();
     for i in 0..3 {
@@ -134,7 +134,7 @@ pub(crate) const SCENES: [Scene; 21] = [
     scene("save new", small, |s| s.save_slice("new", &values(5000, 60), &[15, 4])),
     scene("save over", small, |s| s.save_slice("a", &values(5000, 60), &[15, 4])),
     scene("save over replaced", small, |s| s.save_slice("b", &values(5000, 80), &[20, 4])),
-    scene("save into a spare file", with_spare, |s| {
+    scene("save into a recycled file", with_recycled, |s| {
         s.save_slice("big", &values(9, BIG - 50), &[BIG as u64 - 50])
     }),
     scene("save several", small, save_several),

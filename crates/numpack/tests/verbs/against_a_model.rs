@@ -269,7 +269,7 @@ enum Step {
     },
     HoldView(usize),
     Reopen,
-    /// Enough redo bytes to make the log begin anew.
+    /// Enough redo bytes to make the log begin again.
     Churn,
 }
 

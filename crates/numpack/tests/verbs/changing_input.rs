@@ -51,7 +51,7 @@ fn what_is_stored_has_its_checksum_while_the_source_changes() {
         let work = || {
             for round in 0..ROUNDS {
                 store.reset().unwrap();
-                for save in ["new", "beside a file in use", "over a spare file", "over a mapped one"] {
+                for save in ["new", "beside a file in use", "over a recycled file", "over a mapped one"] {
                     store.save_raw(&[array(all, &whole)]).unwrap();
                     assert_sound(&store, save, round);
                 }

@@ -1,4 +1,4 @@
-//! Names of arrays: any text that is no path, hidden ones, and those of columns, which follow their array.
+//! Names of arrays: any text that is not a path, hidden ones, and those of columns, which follow their array.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! What can be opened and how: modes, folders that are no stores, newer formats, missing permission.
+//! What can be opened and how: modes, folders that are not stores, newer formats, missing permission.
 
 use std::fs;
 #[cfg(unix)]

@@ -92,7 +92,7 @@ fn targets_that_are_there() {
     let refused = |result: NpkResult<PathBuf>| matches!(result, Err(NpkError::InvalidArgument { .. }));
     assert!(refused(pack(&source, Some(&inside), PackOptions::new(), quiet)));
     assert!(refused(pack(&source, Some(dir.path()), PackOptions::new().overwrite(true), quiet)));
-    assert!(refused(pack(&file, None, PackOptions::new(), quiet)), "a file is no store");
+    assert!(refused(pack(&file, None, PackOptions::new(), quiet)), "a file is not a store");
     assert!(refused(pack(dir.path(), Some(&dir.path().join("x")), PackOptions::new(), quiet)));
     assert!(refused(unpack(source.join("metadata.npkm"), Some(&dir.path().join("x")), fast(), quiet)));
     assert!(refused(pack(
@@ -108,7 +108,7 @@ fn targets_that_are_there() {
     assert!(refused(unpack(&file, Some(&dir.path().join("letters")), over, quiet)));
     assert!(refused(unpack(&file, Some(&dir.path().join("letters/one.txt")), over, quiet)));
     assert_eq!(names(&dir.path().join("letters")), ["one.txt"]);
-    // An empty folder is no store to lose.
+    // An empty folder is not a store to lose.
     fs::create_dir(dir.path().join("empty")).unwrap();
     unpack(&file, Some(&dir.path().join("empty")), over, quiet).unwrap();
     assert_eq!(names(dir.path()), ["data.npk", "data.npkg", "empty", "letters"]);

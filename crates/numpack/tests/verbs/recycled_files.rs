@@ -67,7 +67,7 @@ fn mappings_are_kept_only_while_their_files_are_ours() {
         let (ours, other) = (apart(dir), apart(dir));
         (0..6).for_each(|value| save(&ours, value));
         assert_eq!(mapped(dir), 2, "the array's file and the one before");
-        // They are no readers: the other writer gets the spare file.
+        // They are not readers: the other writer gets the recycled file.
         let files = || std::fs::read_dir(dir).unwrap().count();
         let before = files();
         (6..9).for_each(|value| save(&other, value));

@@ -147,16 +147,16 @@ impl StoreState {
         Ok(seq)
     }
 
-    /// Gives back the space of files that only wait for a sync, the spare one included; whether there were
+    /// Gives back the space of files that only wait for a sync, the recycled one included; whether there were
     /// any. A call that found the disk full may then be tried again.
     ///
     /// # Errors
     /// `Poisoned`.
     pub(crate) fn make_room(&self) -> NpkResult<bool> {
-        let waiting = self.with_catalog(|catalog| catalog.spare.is_some() || !catalog.retired.is_empty());
+        let waiting = self.with_catalog(|catalog| catalog.recycled.is_some() || !catalog.retired.is_empty());
         if waiting {
             let seq = self.sync_everything()?;
-            self.with_catalog_mut(|catalog| catalog.retired.extend(catalog.spare.take()));
+            self.with_catalog_mut(|catalog| catalog.retired.extend(catalog.recycled.take()));
             self.discard_retired(seq);
         }
         Ok(waiting)

@@ -127,15 +127,15 @@ impl StoreState {
             log.redo_start = RedoStart { log: Arc::clone(&log.tail.log), position };
         }
         // Somebody else writes here and may have taken the files over.
-        self.files.kept.clear();
+        self.files.cached.clear();
         let synced = self.control.synced();
         self.with_catalog_mut(|catalog| {
             for file in &catalog.retired {
                 self.files.remove(FileName::Data { array: file.array, generation: file.generation });
             }
-            // An open spare file could not be used again.
-            if let Some(spare) = &catalog.spare {
-                self.files.remove(FileName::Data { array: spare.array, generation: spare.generation });
+            // An open recycled file could not be used again.
+            if let Some(recycled) = &catalog.recycled {
+                self.files.remove(FileName::Data { array: recycled.array, generation: recycled.generation });
             }
             // Whoever retired a file that no durable state needs removes it.
             catalog.retired.retain(|file| file.generation <= synced && file.retired > synced);

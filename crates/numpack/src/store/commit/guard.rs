@@ -28,7 +28,7 @@ impl Drop for WriteGuard<'_> {
 }
 
 impl StoreState {
-    /// Takes the writers' lock and brings the catalog up to date, after whatever a dead writer left.
+    /// Takes the writers' lock and brings the catalog up to date, after whatever a crashed writer left.
     ///
     /// # Errors
     /// `ReadOnly`, `Poisoned`, `Locked`, `Corrupted`, `Io`.
@@ -59,11 +59,11 @@ impl StoreState {
             // Under the lock nobody is about to take this log's place.
             log.moved = false;
         }
-        // Damaged words count as a dead writer: doing its work again changes nothing.
+        // Damaged words count as a crashed writer: doing its work again changes nothing.
         let died = self.control.is_busy() || self.control.applied() != Some(log.tail.seq());
         self.control.set_busy(true);
         if died {
-            self.finish_dead_writer(&mut log)?;
+            self.finish_crashed_writer(&mut log)?;
         }
         drop(log);
         Ok(WriteGuard { store: self, durability, _guard: guard })

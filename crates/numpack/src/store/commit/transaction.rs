@@ -75,7 +75,7 @@ impl<'g, 'b> Transaction<'g, 'b> {
         self.next_id = self.next_id.max(id + 1);
         let generation = self.new_generation(id);
         let (shape, name) = (shape.to_vec(), name.to_owned());
-        Put { id, generation, dtype, shape, checksum: None, reuses_spare: false, name }
+        Put { id, generation, dtype, shape, checksum: None, reuses_recycled: false, name }
     }
 
     /// Takes charge of the file that this array gets by the commit; returns the generation that names it.
@@ -208,7 +208,7 @@ impl StoreState {
         let replaces = ops.iter().filter(|op| matches!(op, Op::Replace { .. }));
         for (op, bytes) in replaces.zip(parts) {
             if let Err(error) = self.write_in_place(op, bytes) {
-                // Committed, in the log and laid over every read; the next writer tries again.
+                // Committed, in the log and overlaid on every read; the next writer tries again.
                 return self.defer(error);
             }
         }

@@ -1,8 +1,8 @@
-//! Reading across a replace: copy, then lay the bytes of every replace that may have been under way over it.
+//! Reading across a replace: copy, then overlay the bytes of every replace that may have been under way.
 //!
 //! The redo bytes of a replace are in the log before the first of its rows changes. Whatever mix of old and
 //! new rows a copy holds, the rows of all replaces between the redo start before the copy and the last
-//! commit after it, laid over it in order, give the state as of that last commit.
+//! commit after it, overlaid on it in order, give the state as of that last commit.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -37,7 +37,7 @@ impl StoreState {
         let Some((_, rows)) = self.replaced_since(&source.array, redo_start, Scope::Physical)? else {
             return Ok(false);
         };
-        lay_over(&rows, plan, source.array.row_bytes() as usize, dst)?;
+        overlay_rows(&rows, plan, source.array.row_bytes() as usize, dst)?;
         Ok(true)
     }
 
@@ -63,7 +63,7 @@ impl StoreState {
             let Some((now, replaced)) = found else { return Ok(None) };
             let longer = plans(&now)?;
             if longer.names_as(&plan) {
-                lay_over(&replaced, &plan, source.array.row_bytes() as usize, target.bytes())?;
+                overlay_rows(&replaced, &plan, source.array.row_bytes() as usize, target.bytes())?;
                 return Ok(Some(Found { array: source.array, rows: plan.count(), target }));
             }
             let (Some(known), Some(rows)) = (plan.range(), longer.range()) else { return Ok(None) };
@@ -106,7 +106,7 @@ impl StoreState {
         Ok(Some((now, rows)))
     }
 
-    /// A file whose mapping is a private copy with every pending replace laid over it, for views of a store
+    /// A file whose mapping is a private copy with every pending replace overlaid on it, for views of a store
     /// that nobody may mend.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ fn still_holds(now: &ArrayState, then: &ArrayState, scope: Scope) -> bool {
 }
 
 /// Puts replaced rows in the places that a plan has for them.
-fn lay_over(rows: &Rows, plan: &Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+fn overlay_rows(rows: &Rows, plan: &Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
     if rows.is_empty() {
         return Ok(());
     }

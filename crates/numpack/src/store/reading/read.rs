@@ -2,7 +2,7 @@
 //!
 //! The usual path copies between two looks at the array's sequence word and takes no lock; which rows there
 //! are is looked at in between as well, so that both are of one commit. A copy that a replace may have crossed
-//! is made whole by laying the replace's redo bytes over it (`overlay.rs`), so a reader waits for nobody, not
+//! is made whole by overlaying the replace's redo bytes (`overlay.rs`), so a reader waits for nobody, not
 //! even for a stopped writer.
 
 use std::mem::MaybeUninit;
@@ -39,7 +39,7 @@ impl<B> Found<B> {
 enum Quiet {
     /// The rows are those of one commit.
     Done,
-    /// The array has other rows now: the plan must be made anew.
+    /// The array has other rows now: the plan must be made again.
     Changed,
     /// Rows are being replaced.
     Busy,
@@ -206,7 +206,7 @@ impl StoreState {
         if self.writable || (self.control.is_shared() && self.control.sequence(array.id).is_multiple_of(2)) {
             return Ok(Some(Source { array, file }));
         }
-        // Nobody here may finish a dead writer's replace: lay it over a private copy.
+        // Nobody here may finish a crashed writer's replace: overlay it on a private copy.
         Ok(self.overlaid_file(&array)?.map(|file| Source { array, file }))
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Snapshot<'a> {
 pub(crate) struct SnapshotArray {
     array: Arc<ArrayState>,
     file: Arc<DataFile>,
-    /// The mapping alone has the rows that a dead writer was about to replace.
+    /// The mapping alone has the rows that a crashed writer was about to replace.
     mapped: bool,
 }
 

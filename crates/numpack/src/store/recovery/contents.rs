@@ -1,4 +1,4 @@
-//! Whether a data file holds what was committed, with the replaces that it may lack laid over it.
+//! Whether a data file holds what was committed, with the replaces that it may lack overlaid on it.
 //!
 //! After a power cut, and while a replace is under way, replaced rows are whole in the log alone. So their
 //! bytes are summed from there and all others from the file; nothing is written and little is held.

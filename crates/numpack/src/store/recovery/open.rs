@@ -1,6 +1,6 @@
 //! Opening: finds or makes the store in a folder, folds its log, and decides what a failing tail means.
 //!
-//! A reader changes nothing. What a dead writer or a power cut left is mended only under the writers' lock.
+//! A reader changes nothing. What a crashed writer or a power cut left is mended only under the writers' lock.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -215,12 +215,12 @@ fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> N
     match lock {
         Some(lock) if writable => crate::store::recovery::recover::recover(folder, lock, timeout),
         lock => {
-            // A reader where no page can be trusted: every replace since the snapshot is laid over the files.
+            // A reader where no page can be trusted: every replace since the snapshot is overlaid on the files.
             let mut replayed = replay(&*folder, false, 0)?;
             match before_cut {
                 Some(synced) => {
                     check_floor(&replayed, synced)?;
-                    crate::store::recovery::recover::keep_sound_prefix(&*folder, &mut replayed, synced)?;
+                    crate::store::recovery::recover::keep_intact_prefix(&*folder, &mut replayed, synced)?;
                 }
                 None => crate::store::recovery::recover::refuse_damage(&*folder, &replayed)?,
             }
@@ -232,7 +232,7 @@ fn load(folder: Arc<dyn Folder>, writable: bool, timeout: Option<Duration>) -> N
     }
 }
 
-/// Finishes what a dead writer left, unless a living one is at work.
+/// Finishes what a crashed writer left, unless a living one is at work.
 fn finish_if_free(core: StoreState) -> NpkResult<Arc<StoreState>> {
     if core.writable
         && core.control.is_busy()

@@ -1,4 +1,4 @@
-//! What only the holder of the writers' lock may mend: a dead writer's replace, a power cut's leftovers.
+//! What only the holder of the writers' lock may mend: a crashed writer's replace, a power cut's leftovers.
 //!
 //! Every step can be killed and done again: redo is idempotent, and the new log takes its name last.
 
@@ -49,7 +49,7 @@ pub(crate) fn recover(
     let mut replayed = replay(&*folder, true, 0)?;
     check_floor(&replayed, synced)?;
     if cut_possible {
-        keep_sound_prefix(&*folder, &mut replayed, synced)?;
+        keep_intact_prefix(&*folder, &mut replayed, synced)?;
         erase_cut(&replayed)?;
     } else {
         refuse_damage(&*folder, &replayed)?;
@@ -59,7 +59,7 @@ pub(crate) fn recover(
     let hints = Hints { committed: seq, applied: 0, synced, busy: true };
     drop(control);
     let page = if coherent {
-        // Until the replaces are in the data files again, readers lay them over what they read.
+        // Until the replaces are in the data files again, readers overlay them on what they read.
         Control::create(&*folder, &store_id, hints, replayed.catalog.replaced.iter().copied())?
     } else {
         Control::local(folder.boot_id(), hints)
@@ -129,15 +129,15 @@ fn erase_cut(replayed: &Replayed) -> NpkResult<()> {
     Ok(())
 }
 
-/// Cuts the fold back to the longest prefix whose data files hold what was committed.
+/// Cuts the replay back to the longest prefix whose data files hold what was committed.
 ///
 /// # Errors
 /// `Corrupted` when what was synced is not there; `Io`.
-pub(crate) fn keep_sound_prefix(folder: &dyn Folder, replayed: &mut Replayed, synced: u64) -> NpkResult<()> {
-    let mut sound = HashSet::new();
+pub(crate) fn keep_intact_prefix(folder: &dyn Folder, replayed: &mut Replayed, synced: u64) -> NpkResult<()> {
+    let mut intact = HashSet::new();
     replayed.catalog = replay_again(replayed, synced)?;
     loop {
-        let Some(array) = first_unsound(folder, replayed, &mut sound)? else { return Ok(()) };
+        let Some(array) = first_damaged(folder, replayed, &mut intact)? else { return Ok(()) };
         let touches = |record: &Record| {
             record.ops.iter().any(|op| match op {
                 Op::Put(put) => put.id == array.id,
@@ -179,31 +179,31 @@ fn replay_again(replayed: &Replayed, synced: u64) -> NpkResult<Catalog> {
 
 type Checked = HashSet<(FileName, u64, Option<u32>)>;
 
-fn first_unsound(
+fn first_damaged(
     folder: &dyn Folder,
     replayed: &Replayed,
-    sound: &mut Checked,
+    intact: &mut Checked,
 ) -> NpkResult<Option<Arc<ArrayState>>> {
     let catalog = &replayed.catalog;
     for array in catalog.unsynced.iter().filter_map(|&id| catalog.by_id(id)) {
         let key = (array.file(), array.bytes(), array.checksum);
-        if sound.contains(&key) {
+        if intact.contains(&key) {
             continue;
         }
         if !matches_checksum(folder, replayed, array, 0)? {
             return Ok(Some(Arc::clone(array)));
         }
-        sound.insert(key);
+        intact.insert(key);
     }
     Ok(None)
 }
 
 impl StoreState {
-    /// Does again what a dead writer may have left half done, and removes the files that it never committed.
+    /// Does again what a crashed writer may have left half done, and removes the files that it never committed.
     ///
     /// # Errors
     /// `Corrupted`, `Io`.
-    pub(crate) fn finish_dead_writer(&self, log: &mut LogState) -> NpkResult<()> {
+    pub(crate) fn finish_crashed_writer(&self, log: &mut LogState) -> NpkResult<()> {
         let applied = if self.control.is_shared() { self.control.applied() } else { None };
         self.for_each_redo(log, applied.unwrap_or(0), |op, bytes| self.write_in_place(op, bytes))?;
         self.control.end_all_replacing();

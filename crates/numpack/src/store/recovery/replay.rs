@@ -24,7 +24,7 @@ pub(crate) struct Replayed {
     pub(crate) records: Vec<Record>,
     /// Why the walk stopped, unless it was at the end.
     pub(crate) bad: Option<String>,
-    /// Checksum of a sound record behind `position` that does not count: a power cut took its data.
+    /// Checksum of an intact record behind `position` that does not count: a power cut took its data.
     pub(crate) refused: Option<u32>,
 }
 

@@ -64,7 +64,7 @@ pub struct Report {
     /// Arrays looked at.
     pub arrays: usize,
     /// Arrays whose every byte was checked against a checksum. An array that was mapped for writing has none,
-    /// and one that was replaced into during the check counts only if it was sound all the same.
+    /// and one that was replaced into during the check counts only if it matched its checksum all the same.
     pub checksummed: usize,
     /// Everything found, damage first.
     pub findings: Vec<Finding>,
@@ -133,7 +133,7 @@ fn check_contents(
     applied: u64,
     report: &mut Report,
 ) -> NpkResult<()> {
-    let sound = match matches_checksum(&*core.folder, replayed, array, applied) {
+    let matches = match matches_checksum(&*core.folder, replayed, array, applied) {
         Err(error @ NpkError::Corrupted { .. }) => {
             report.findings.push(Finding::Log(error.to_string()));
             return Ok(());
@@ -141,9 +141,9 @@ fn check_contents(
         other => other?,
     };
     // A file whose rows are replaced meanwhile is of no one state.
-    let checked = sound || is_unchanged(core, array);
+    let checked = matches || is_unchanged(core, array);
     report.checksummed += usize::from(checked);
-    if checked && !sound {
+    if checked && !matches {
         let (array, file) = (array.name.to_string(), array.file().to_string());
         report.findings.push(Finding::Contents { array, file });
     }

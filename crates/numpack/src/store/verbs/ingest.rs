@@ -1,6 +1,6 @@
 //! Save from a source: bytes come piece by piece into a new file, then one record shows the array.
 //!
-//! Until the record nobody sees the file, and the next writer sweeps what a call that died leaves.
+//! Until the record nobody sees the file, and the next writer sweeps what a crashed call leaves.
 
 use std::cell::RefCell;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Replace: the new bytes into the log, then in place through a kept mapping.
+//! Replace: the new bytes into the log, then in place through a cached mapping.
 
 use std::collections::HashMap;
 

@@ -1,6 +1,6 @@
 //! Replace everything: whole new files under new ids, then one record that puts them in place of every array.
 //!
-//! Until the record nobody sees them, and what a call that died leaves is swept by the next writer.
+//! Until the record nobody sees them, and what a crashed call leaves is swept by the next writer.
 
 use std::cell::RefCell;
 use std::sync::Arc;

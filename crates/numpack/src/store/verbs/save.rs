@@ -25,28 +25,29 @@ impl Transaction<'_, '_> {
         arrays.iter().try_for_each(check)?;
         check_names_differ(arrays.iter().map(|array| array.name))?;
         let mut puts = self.write_all(arrays)?;
-        // The catalog frees the place of the spare file before another retired file can take it.
-        puts.sort_by_key(|put| !put.reuses_spare);
+        // The catalog frees the place of the recycled file before another retired file can take it.
+        puts.sort_by_key(|put| !put.reuses_recycled);
         puts.into_iter().for_each(|put| self.push(Op::Put(put)));
         Ok(())
     }
 
     fn write_all(&mut self, arrays: &[RawArray<'_>]) -> NpkResult<Vec<Put>> {
-        let mut spare = self.store.usable_spare();
+        let mut recycled = self.store.usable_recycled();
         let mut jobs = Vec::with_capacity(arrays.len());
         for array in arrays {
             let size = array.bytes.len() as u64;
             // A little longer is fine: committed bytes are what counts, and no file is ever shortened.
-            let fits = spare
-                .filter(|spare| (spare.bytes.saturating_sub(spare.bytes / 8)..=spare.bytes).contains(&size));
+            let fits = recycled.filter(|recycled| {
+                (recycled.bytes.saturating_sub(recycled.bytes / 8)..=recycled.bytes).contains(&size)
+            });
             if fits.is_some() {
-                spare = None;
+                recycled = None;
             }
             jobs.push((self.new_put(array.name, array.dtype, array.shape), array.bytes, fits));
         }
         let parallel =
             jobs.len() > 1 && arrays.iter().map(|a| a.bytes.len()).sum::<usize>() > 10 * PARALLEL_BYTES;
-        let write = |(put, bytes, spare)| self.write(put, bytes, spare);
+        let write = |(put, bytes, recycled)| self.write(put, bytes, recycled);
         if parallel {
             parallel::map(jobs, write).into_iter().collect()
         } else {
@@ -54,11 +55,11 @@ impl Transaction<'_, '_> {
         }
     }
 
-    /// Writes the bytes of an array into the spare file, or into a new one.
-    fn write(&self, mut put: Put, bytes: &[u8], spare: Option<FileRecord>) -> NpkResult<Put> {
+    /// Writes the bytes of an array into the recycled file, or into a new one.
+    fn write(&self, mut put: Put, bytes: &[u8], recycled: Option<FileRecord>) -> NpkResult<Put> {
         let name = put.file();
-        let reused = spare.and_then(|spare| self.store.reuse(spare, name, bytes));
-        put.reuses_spare = reused.is_some();
+        let reused = recycled.and_then(|recycled| self.store.reuse(recycled, name, bytes));
+        put.reuses_recycled = reused.is_some();
         put.checksum = Some(match reused {
             Some((file, checksum)) => self.written(&*file).map(|()| checksum)?,
             None => self.write_file(name, |file| {
@@ -74,19 +75,24 @@ impl Transaction<'_, '_> {
 }
 
 impl StoreState {
-    /// The spare file, unless a state that a power cut may bring back needs it.
-    fn usable_spare(&self) -> Option<FileRecord> {
+    /// The recycled file, unless a state that a power cut may bring back needs it.
+    fn usable_recycled(&self) -> Option<FileRecord> {
         let synced = self.control.synced();
-        let spare = self.with_catalog(|catalog| catalog.spare)?;
-        let free = spare.generation > synced || spare.retired <= synced;
-        (free && self.folder.capabilities().locks_follow_mappings).then_some(spare)
+        let recycled = self.with_catalog(|catalog| catalog.recycled)?;
+        let free = recycled.generation > synced || recycled.retired <= synced;
+        (free && self.folder.capabilities().locks_follow_mappings).then_some(recycled)
     }
 
     /// Writes `bytes` into the retired file under its new name; `None` when a reader still holds it or
     /// anything else speaks against it. A new file is always as good.
-    fn reuse(&self, spare: FileRecord, name: FileName, bytes: &[u8]) -> Option<(Arc<dyn StorageFile>, u32)> {
-        let old = FileName::Data { array: spare.array, generation: spare.generation };
-        let kept = self.files.kept.take(old);
+    fn reuse(
+        &self,
+        recycled: FileRecord,
+        name: FileName,
+        bytes: &[u8],
+    ) -> Option<(Arc<dyn StorageFile>, u32)> {
+        let old = FileName::Data { array: recycled.array, generation: recycled.generation };
+        let kept = self.files.cached.take(old);
         self.files.remove(old);
         let file = self.folder.open(old, Access::Write).ok()?;
         let len = bytes.len() as u64;
@@ -101,7 +107,7 @@ impl StoreState {
             // Before the mapping is kept: it must not pass for a reader.
             file.unlock().ok()?;
             if let Some(whole) = whole {
-                self.files.kept.keep(name, whole);
+                self.files.cached.keep(name, whole);
             }
             checksum
         } else {

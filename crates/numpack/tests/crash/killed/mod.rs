@@ -224,7 +224,7 @@ fn suite(scenario: &str, kills: u32, longest_us: u64) {
     assert_eq!(digest(&store), digest_of_model(&model));
     assert_eq!(strays(&store), []);
     let (files, arrays) = (data_files(&path), store.list_arrays().len());
-    assert!(files <= arrays + 1, "{scenario}: {files} files for {arrays} arrays and one spare");
+    assert!(files <= arrays + 1, "{scenario}: {files} files for {arrays} arrays and one recycled one");
     println!("{scenario}: {kills} kills, {inside} inside a call, {next} calls");
     assert!(inside > 0 && next > kills / 2, "the kills came too early to mean anything");
 }

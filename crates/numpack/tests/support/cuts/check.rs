@@ -242,7 +242,7 @@ fn read(path: &Path, boot: u8) -> NpkResult<Contents> {
     }
 }
 
-/// Opens the store after the cut: it holds a state within the bounds, is sound, works, and keeps it all.
+/// Opens the store after the cut: it holds a state within the bounds, is intact, works, and keeps it all.
 fn check(image: &Image, run: &Run, bounds: Bounds, path: &Path, boot: u8) -> Result<(), String> {
     materialise(image, path);
     let error = |e: NpkError| e.to_string();
