@@ -284,8 +284,7 @@ def _with_rows(array: np.ndarray) -> np.ndarray:
 
 def _places(indexes: Any, array: np.ndarray) -> np.ndarray:
     """Row numbers of `indexes`, as the store takes them, within the bounds of the array."""
-    places = NumPack._row_numbers(indexes, len(_with_rows(array)))
-    return np.arange(len(array))[places]
+    return NumPack._row_numbers(indexes, len(_with_rows(array)))
 
 
 def _fitting(name: str, array: np.ndarray, given: Any, places: Optional[int] = None) -> np.ndarray:

@@ -90,11 +90,6 @@ impl Open {
     pub(crate) fn shape_of(&self, name: &str) -> PyResult<Vec<u64>> {
         self.store.get_shape(name).map_err(raise)
     }
-
-    /// Rows of an array, for slices and masks; a scalar has none, which the verb then says.
-    pub(crate) fn rows_of(&self, name: &str) -> PyResult<u64> {
-        Ok(self.shape_of(name)?.first().copied().unwrap_or(0))
-    }
 }
 
 /// Tries a call, which itself waits for a slice of time, without the GIL until no other writer is in its way.

@@ -210,6 +210,7 @@ fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[
                 check(&shape, &values);
                 let last = store.getitem::<u64>("x", &[0, -1]).unwrap();
                 assert_eq!(last[[0, 0]], last[[1, 7]], "{last}");
+                check_selections(store, &check);
                 for batch in store.stream_load::<u64>("x", 1000).unwrap() {
                     let batch = batch.unwrap();
                     assert!(batch.iter().all(|value| *value == batch[[0, 0]]), "{batch}");
@@ -219,6 +220,25 @@ fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[
     }
     stop.store(true, Ordering::Relaxed);
     writing.join().unwrap();
+}
+
+/// Every way to name rows, of one commit: slices name rows that there are, masks fit or are refused.
+fn check_selections(store: &Store, check: impl Fn(&[u64], &[u64])) {
+    let rows = |selection| store.getitem::<u64>("x", selection).map(|rows| (rows.shape()[0] as u64, rows));
+    let (count, all) = rows(Selection::All).unwrap();
+    check(&[count, 8], all.as_slice().unwrap());
+    let back = Selection::Slice { start: None, stop: None, step: Some(-3) };
+    for (selection, most) in [(Selection::from(-5..), 5), (Selection::from(..7), 7), (back, u64::MAX)] {
+        let (count, rows) = rows(selection).unwrap();
+        assert!((1..=most).contains(&count), "{count} rows of {selection:?}");
+        assert!(rows.iter().all(|value| *value == rows[[0, 0]]), "{selection:?}: {rows}");
+    }
+    let mask: Vec<bool> = (0..store.get_shape("x").unwrap()[0]).map(|row| row % 3 != 1).collect();
+    match rows(Selection::Mask(&mask)) {
+        Ok((_, rows)) => assert!(rows.iter().all(|value| *value == rows[[0, 0]]), "{rows}"),
+        Err(NpkError::MaskMismatch { rows, flags }) => assert_ne!(rows, flags),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]

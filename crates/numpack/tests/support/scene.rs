@@ -101,9 +101,9 @@ fn replace_several(store: &Store) -> NpkResult<()> {
     let rows: Vec<u8> = values(9000, 12).iter().flat_map(|v| v.to_le_bytes()).collect();
     let array = |name| RawArray { name, dtype: DataType::Float32, shape: &[3, 4], bytes: &rows };
     store.replace_raw(&[
-        RawRows { rows: array("a"), indexes: &[0, 20, -1], of: None },
-        RawRows { rows: array("b"), indexes: &[4, 5, 6], of: None },
-        RawRows { rows: array("c"), indexes: &[9, 3, 7], of: None },
+        RawRows { rows: array("a"), selection: Selection::List(&[0, 20, -1]) },
+        RawRows { rows: array("b"), selection: Selection::from(4..7) },
+        RawRows { rows: array("c"), selection: Selection::List(&[9, 3, 7]) },
     ])
 }
 

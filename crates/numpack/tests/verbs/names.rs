@@ -8,6 +8,7 @@ use numpack::{HIDDEN_PREFIX, RawArray};
 use crate::refused::tree;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of names")]
 fn names_are_not_paths() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("x"), "stays").unwrap();

@@ -237,7 +237,7 @@ fn a_package_holds_one_commit_beside_writers() {
                 // First and last row: a reader that takes its time sees both sides of a commit.
                 let rows = numpack::ndarray::arr1(&[turn, turn]).into_dyn();
                 let ends: &[i64] = &[0, ROWS as i64 - 1];
-                writer.replace_many(&[("a", &rows, ends), ("b", &rows, ends)]).unwrap();
+                writer.replace_many(&[("a", &rows, ends.into()), ("b", &rows, ends.into())]).unwrap();
                 writer.append_slice("c", &[turn]).unwrap();
                 if turn % 64 == 0 {
                     writer.save_slice("c", &[turn], &[1]).unwrap();

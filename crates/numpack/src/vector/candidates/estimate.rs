@@ -14,7 +14,7 @@ use crate::vector::kernels::cpu::SimdLevel;
 use crate::vector::kernels::exact::are_small;
 use crate::vector::kernels::measure::Query;
 use crate::vector::metric::Metric;
-use crate::vector::select::Tile;
+use crate::vector::tile::Tile;
 use crate::vector::topk::TopK;
 use crate::vector::vectors::{Table, Vectors};
 

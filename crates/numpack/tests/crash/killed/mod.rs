@@ -147,6 +147,7 @@ fn data_files(path: &Path) -> usize {
 }
 
 /// Kills `kills` children at random instants up to `longest_us` after the beginning of one of their calls.
+#[expect(clippy::too_many_lines, reason = "from one kill to the next, what may be there is passed on")]
 fn suite(scenario: &str, kills: u32, longest_us: u64) {
     let dir = scratch();
     let path = dir.path().join("store");
