@@ -33,13 +33,17 @@ def need(module: str) -> Any:
         ) from error
 
 
+# What no damage to a file is.
+_OTHERS = (MemoryError, ImportError, FileNotFoundError)
+
+
 @contextmanager
 def valid(path: FilePath, kind: str, *errors: Type[Exception]) -> Iterator[None]:
     """Turns these errors of a library into a ValueError: `path` is not a valid `kind`."""
     try:
         yield
     except errors as error:
-        if getattr(error, "errno", None) is not None or isinstance(error, MemoryError):
+        if getattr(error, "errno", None) is not None or isinstance(error, _OTHERS):
             raise
         raise ValueError(f"{os.fsdecode(path)} is not a valid {kind}: {error}") from None
 

@@ -18,6 +18,7 @@ from numpack.io._chunks import whole_chunks
 from numpack.io._errors import need
 from numpack.io._prefetch import in_order
 from numpack.io._sizes import estimate_chunk_rows, ranges
+from numpack.io._zarr_blosc import check_blosc
 
 # Codecs of format 3 whose bytes say how they are to be decoded; numcodecs has them under the same names.
 _CODECS = ("blosc", "gzip", "zstd")
@@ -121,6 +122,8 @@ class RowChunks(NamedTuple):
     def _decoded(self, path: str, data: bytes) -> np.ndarray:
         """The rows of a compressed chunk."""
         try:
+            if self.codec.codec_id == "blosc":
+                check_blosc(data, self._nbytes())
             found = memoryview(self.codec.decode(data)).cast("B")
         except MemoryError:
             raise

@@ -11,7 +11,7 @@ from numpack import NumPack
 from numpack._aliases import also_named
 from numpack.io._bytes import COPY
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
-from numpack.io._errors import need
+from numpack.io._errors import need, sound, sound_source
 from numpack.io._export import Stored, check_tree, metered, stored_arrays
 from numpack.io._import import (
     Names,
@@ -27,8 +27,10 @@ from numpack.io._partial import new_folder
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike
 from numpack.io._spill import Room
+from numpack.io._zarr_blosc import with_checks
 from numpack.io._zarr_rows import row_chunks
 
+_KIND = "Zarr group or array"
 _MARKS = ("zarr.json", ".zgroup", ".zarray")
 # Files that Zarr itself puts into the folders of groups and arrays, by format.
 _RESERVED = {2: {".zarray", ".zgroup", ".zattrs", ".zmetadata"}, 3: {"zarr.json"}}
@@ -56,21 +58,25 @@ def from_zarr(
     Names are paths from `group` on; an array at the top has the folder's name without suffix. array_names: the
     arrays to take, None for all; array_name: another name for a single one. Memory: `chunk_size` bytes, or
     one compressed chunk where that is more. Raises TypeError for dtypes that the store does not have,
-    KeyError for unknown names, FileNotFoundError.
+    KeyError for unknown names, FileNotFoundError, ValueError for whatever else zarr raises for damaged files.
     max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     input_path = os.fsdecode(input_path)
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     zarr = need("zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
-    top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
-    if isinstance(top, zarr.Array):
-        found = {stem(group.rstrip("/")) or stem(input_path): top}
-    else:
-        found = dict(_arrays(zarr, os.path.abspath(input_path), top, ""))
+    with sound(input_path, _KIND, Exception):
+        top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
+        if isinstance(top, zarr.Array):
+            found = {stem(group.rstrip("/")) or stem(input_path): top}
+        else:
+            found = dict(_arrays(zarr, os.path.abspath(input_path), top, ""))
     picked, room = picked_members(found, array_names, input_path), options.room(output_path)
-    sources = [_source(zarr, name, array, room) for name, array in picked.items()]
-    return store_arrays(one_name(sources, array_name, input_path), output_path, options)
+    with sound(input_path, _KIND, Exception):
+        sources = [_source(zarr, name, with_checks(zarr, array), room) for name, array in picked.items()]
+    named = one_name(sources, array_name, input_path)
+    checked = [sound_source(source, input_path, _KIND, Exception) for source in named]
+    return store_arrays(checked, output_path, options)
 
 
 @also_named(compressor="compressors")
@@ -158,12 +164,24 @@ def _arrays(zarr: Any, folder: str, group: Any, prefix: str) -> Iterator[Tuple[s
             yield from _arrays(zarr, folder, _opened(zarr, folder, member.path), f"{prefix}{name}/")
 
 
+def _check_shards(zarr: Any, array: Any) -> None:
+    """Raises ValueError for a shard that is cut off before its first byte, which zarr takes for none."""
+    store = array.store_path.store
+    if array.shards is None or not isinstance(store, zarr.storage.LocalStore):
+        return
+    for folder, _, files in os.walk(os.path.join(os.fspath(store.root), array.store_path.path)):
+        for path in (os.path.join(folder, file) for file in files):
+            if not os.path.getsize(path):
+                raise ValueError(f"{path}: a shard without bytes")
+
+
 def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
     dtype = np.dtype(array.dtype)
     dtype = dtype.newbyteorder("=") if dtype.kind in "biufc" else dtype
     shape = tuple(array.shape)
     if 0 in array.chunks and 0 not in shape:
         raise ValueError(f"array {name!r} of shape {shape} has chunks without elements: {array.chunks}")
+    _check_shards(zarr, array)
     chunks = tuple(max(1, length) for length in array.chunks)
     plain = row_chunks(zarr, array)
 
