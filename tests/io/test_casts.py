@@ -41,7 +41,7 @@ FORMS = {
     ],
 )
 def test_values_that_the_dtype_does_not_have(old, form, value, dtype):
-    with pytest.raises(ValueError, match="column 'a' holds .*, which is no "):
+    with pytest.raises(ValueError, match="column 'a' holds .*, which is not an? "):
         FORMS[form]({"a": [type(value)(1), value]}, old, dtype=dtype)
     assert names(old) == ["old"]
 

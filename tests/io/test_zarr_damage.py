@@ -72,7 +72,7 @@ def test_a_chunk_that_says_it_is_longer(tmp_path, old, name):
     file = chunk_files(tmp_path / "a.zarr")[-1]
     file.write_bytes(lied_to(file.read_bytes()))
     with pytest.raises(
-        ValueError, match=r"a\.zarr is no sound Zarr.* a Blosc chunk is cut off: it has \d+ bytes of \d+"
+        ValueError, match=r"a\.zarr is not a valid Zarr.* a Blosc chunk is cut off: it has \d+ bytes of \d+"
     ):
         from_zarr(tmp_path / "a.zarr", old)
     assert names(old) == ["old"]
@@ -84,7 +84,7 @@ def test_chunks_that_are_cut(tmp_path, old, name, left):
     layout(tmp_path / "a.zarr", name)
     file = chunk_files(tmp_path / "a.zarr")[-1]
     file.write_bytes(file.read_bytes()[:left])
-    with pytest.raises(ValueError, match=r"a\.zarr is no sound Zarr"):
+    with pytest.raises(ValueError, match=r"a\.zarr is not a valid Zarr"):
         from_zarr(tmp_path / "a.zarr", old)
     assert names(old) == ["old"]
 
@@ -153,7 +153,7 @@ def test_files_that_hold_no_metadata(tmp_path, old, zarr_format, text, group):
     for file in (".zarray", ".zgroup", "zarr.json"):
         if (tmp_path / "a.zarr" / file).exists():
             (tmp_path / "a.zarr" / file).write_bytes(text)
-    with pytest.raises(ValueError, match=r"a\.zarr is no sound Zarr group or array"):
+    with pytest.raises(ValueError, match=r"a\.zarr is not a valid Zarr group or array"):
         from_zarr(tmp_path / "a.zarr", old)
     assert names(old) == ["old"]
 

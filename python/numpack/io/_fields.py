@@ -1,7 +1,7 @@
 """What the fields of text mean: numbers, missing values, names of columns.
 
-A number is what NumPy and pandas take for one: ASCII figures without underscores. What is not a number and not missing
-is never taken for either.
+A number is what NumPy and pandas take for one: ASCII figures without underscores. What is neither a number nor
+missing is never taken for one of them.
 """
 
 from __future__ import annotations

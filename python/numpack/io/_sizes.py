@@ -57,7 +57,7 @@ def ranges(length: int, step: int) -> Iterator[Tuple[int, int]]:
 
 
 def check_count(name: str, value: Any, least: int = 0) -> None:
-    """Raises ValueError for a number below `least`, TypeError for what is not a whole number; both name the argument."""
+    """Raises ValueError for a number below `least`, TypeError for another type; both name the argument."""
     try:
         count = operator.index(value)
     except TypeError:

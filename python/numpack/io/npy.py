@@ -198,7 +198,7 @@ def _read_header(file: IO[bytes], name: str) -> _Header:
     prefix = file.read(width)
     length = struct.unpack(sized, prefix)[0] if len(prefix) == width else _LONGEST_HEADER + 1
     if length > _LONGEST_HEADER:
-        raise ValueError(f"{name}: the header has no sound length")
+        raise ValueError(f"{name}: the header has no valid length")
     text = file.read(length)
     try:
         found = ast.literal_eval(text.decode("utf-8" if start[6] == 3 else "latin-1").strip())

@@ -11,7 +11,7 @@ from numpack import NumPack
 from numpack._aliases import also_named
 from numpack.io._bytes import COPY
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
-from numpack.io._errors import need, sound, sound_source
+from numpack.io._errors import need, valid, valid_source
 from numpack.io._export import Stored, check_tree, metered, stored_arrays
 from numpack.io._import import (
     Names,
@@ -65,17 +65,17 @@ def from_zarr(
     options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     zarr = need("zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
-    with sound(input_path, _KIND, Exception):
+    with valid(input_path, _KIND, Exception):
         top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
         if isinstance(top, zarr.Array):
             found = {stem(group.rstrip("/")) or stem(input_path): top}
         else:
             found = dict(_arrays(zarr, os.path.abspath(input_path), top, ""))
     picked, room = picked_members(found, array_names, input_path), options.room(output_path)
-    with sound(input_path, _KIND, Exception):
+    with valid(input_path, _KIND, Exception):
         sources = [_source(zarr, name, with_checks(zarr, array), room) for name, array in picked.items()]
     named = one_name(sources, array_name, input_path)
-    checked = [sound_source(source, input_path, _KIND, Exception) for source in named]
+    checked = [valid_source(source, input_path, _KIND, Exception) for source in named]
     return store_arrays(checked, output_path, options)
 
 

@@ -134,7 +134,8 @@ fn find_target(target: &Path, overwrite: bool) -> NpkResult<bool> {
     if !overwrite {
         return Err(exists(target));
     }
-    let mut entries = target.read_dir().map_err(|_| refused("target", target, "it is not a NumPack store"))?;
+    let mut entries =
+        target.read_dir().map_err(|_| refused("target", target, "it is not a NumPack store"))?;
     if entries.next().is_none() {
         return Ok(false);
     }
