@@ -36,3 +36,20 @@ def test_docstrings(name):
 
 def test_the_quickstart_is_one_of_them():
     assert doctest.testmod(numpack).attempted > 0
+
+
+def test_nothing_advises_to_install_another_package_of_this_name():
+    """On the public registry the name belongs to another project."""
+    advice = re.compile(r"install\s+(?:--?\S+\s+)*['\"]?numpack\b|numpack\[[a-z]+\]", re.IGNORECASE)
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("crates/*/README.md")]
+    for folder in ("python", "crates", "examples"):
+        texts += [
+            *(ROOT / folder).rglob("*.py"),
+            *(ROOT / folder).rglob("*.rs"),
+            *(ROOT / folder).rglob("*.pyi"),
+        ]
+    assert len(texts) > 100
+    found = [
+        f"{path}: {hit[0]}" for path in texts for hit in advice.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert [one for one in found if "tests/program/interpreter.rs" not in one] == []

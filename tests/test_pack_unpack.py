@@ -99,10 +99,12 @@ def test_errors(store, tmp_path):
         pack("data.npk")
     with pytest.raises(FileExistsError):
         unpack(package)
-    with pytest.raises(FileNotFoundError):
-        pack("nothing.npk")
-    with pytest.raises(FileNotFoundError):
-        unpack("nothing.npkg")
+    for call in (pack, unpack, get_package_info):
+        for kind in (FileNotFoundError, ValueError):
+            with pytest.raises(kind, match="nothing"):
+                call("nothing")
+            with pytest.raises(kind, match="nothing"):
+                call(Path("nothing") / "here")
     os.mkdir("folder")
     with pytest.raises(ValueError, match="no NumPack store"):
         pack("folder")

@@ -200,12 +200,12 @@ def test_statuses_tell_usage_from_damage(store):
     ]
 
 
-def test_a_missing_library_is_named_with_its_extra(store):
+def test_a_missing_library_is_named(store):
     Path("hidden/h5py").mkdir(parents=True)
     Path("hidden/h5py/__init__.py").write_text("raise ImportError('not here')")
     path = os.pathsep.join(["hidden", os.environ.get("PYTHONPATH", "")])
     message = refused(2, "export", "data.npk", "x.h5", env={**os.environ, "PYTHONPATH": path})
-    assert "pip install 'numpack[hdf5]'" in message
+    assert message.rstrip().endswith("pip install h5py")
 
 
 def large_archive():

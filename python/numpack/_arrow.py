@@ -9,7 +9,7 @@ def arrow_array(lazy: Any) -> Any:
     try:
         import pyarrow as pa
     except ImportError as error:
-        raise ImportError("the Arrow interface needs pyarrow: pip install 'numpack[arrow]'") from error
+        raise ImportError("the Arrow interface needs pyarrow: pip install pyarrow") from error
     data = lazy.__array__()
     if data.ndim == 0:
         raise TypeError("a scalar array has no Arrow form: use lazy[()]")

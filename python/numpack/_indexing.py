@@ -73,7 +73,7 @@ def _rows_for(lazy: Any, part: Any) -> Tuple[np.ndarray, List[Any]]:
         start, stop, step = part.indices(count)
         if step == 1:
             return lazy._rows(start, max(start, stop)), [slice(None)]
-        return lazy._gather(np.arange(start, stop, step)), [slice(None)]
+        return lazy._gather(part), [slice(None)]
     number = None if isinstance(part, np.ndarray) else _integer(part)
     if number is not None:
         return lazy._gather([number]), [0]
@@ -84,6 +84,9 @@ def _rows_for(lazy: Any, part: Any) -> Tuple[np.ndarray, List[Any]]:
         # An axis of the mask without places fits any axis.
         if array.ndim > lazy.ndim or any(size not in (0, own) for size, own in zip(array.shape, lazy.shape)):
             raise IndexError("boolean index did not match indexed array")
+        if array.shape == (count,):
+            rows = lazy._gather(array)
+            return rows, [np.arange(len(rows))]
         places = array.nonzero()
         return lazy._gather(places[0]), [np.arange(places[0].size), *places[1:]]
     if array.dtype.kind not in "iu":

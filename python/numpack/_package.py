@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Optional, Union
 
 from numpack import _numpack
+from numpack.exceptions import MissingPathError
 
 _Path = Union[str, "os.PathLike[str]"]
 _Report = Callable[[int, int], Any]
@@ -31,10 +32,11 @@ def pack(
     The package holds one commit, also while others write, and gets its name when it is whole. Equal arrays
     give equal bytes. Costs the memory of some megabytes, however large the store is.
 
-    Raises ValueError when `source` is no store, FileNotFoundError, FileExistsError; CorruptedError when an
+    Raises ValueError when `source` is no store, an error that is FileNotFoundError and ValueError when nothing is
+    there, FileExistsError; CorruptedError when an
     array is not what was committed.
     """
-    with _reported(progress, "pack") as report:
+    with _missing(), _reported(progress, "pack") as report:
         return Path(_numpack._pack(source, target, compression, keep_deleted, overwrite, report))
 
 
@@ -44,21 +46,29 @@ def unpack(
     overwrite: bool = False,
     verify: bool = True,
     *,
+    max_bytes: Optional[int] = None,
     progress: _Progress = None,
 ) -> Path:
     """Makes a store from the package at `source` and returns its path.
 
     target: the store's folder, made with its missing parents; None: `data.npk` for `data.npkg`. overwrite:
     take the place of all arrays of a store that is there, in one commit. verify: compare the checksum of each
-    array too, and not only that of every block. progress: as for `pack`.
+    array too, and not only that of every block. max_bytes: how many bytes all arrays may have; None: a thousand times
+    the package's, or 1 GiB. progress: as for `pack`.
 
     A new store gets its name when it is whole; a call that fails leaves nothing, and over a store that is
     there it leaves that store as it was.
 
-    Raises ValueError when `source` is no package or the target holds other files, FileNotFoundError,
-    FileExistsError; CorruptedError when a byte of the package is not what was packed.
+    Raises ValueError when `source` is no package, its arrays have more bytes, or the target holds other files; an
+    error that is FileNotFoundError and ValueError when nothing is there; FileExistsError; CorruptedError when a byte
+    of the package is not what was packed.
     """
-    with _reported(progress, "unpack") as report:
+    from numpack.io._max_bytes import Bound
+
+    bound = Bound(max_bytes, source)
+    with _missing():
+        bound.check(_numpack._package_info(source)["total_original_size"])
+    with _missing(), _reported(progress, "unpack") as report:
         return Path(_numpack._unpack(source, target, overwrite, verify, report))
 
 
@@ -68,11 +78,22 @@ def get_package_info(source: _Path) -> Dict[str, Any]:
     Returns a dict: `file_count` arrays in `files` (dicts of name, dtype, shape, deleted_rows, original_size,
     compressed_size), `compression` ("zstd", or None when no block is compressed), `compression_name` (the same, with
     "none" for None), `total_original_size`, `total_compressed_size`, `compression_ratio` (compressed to original,
-    1.0 for nothing), `package_size` and the format's `version`. Raises ValueError for a file that is no package;
-    CorruptedError.
+    1.0 for nothing), `package_size` and the format's `version`. Raises ValueError for a file that is no package,
+    which is FileNotFoundError too where there is none; CorruptedError.
     """
-    info = _numpack._package_info(source)
+    with _missing():
+        info = _numpack._package_info(source)
     return {**info, "compression_name": info["compression"] or "none"}
+
+
+@contextmanager
+def _missing() -> Iterator[None]:
+    """Turns FileNotFoundError into one that is a ValueError too, as a path without a store or package is."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        place = None if error.filename is None else os.fspath(error.filename)
+        raise MissingPathError(error.errno, error.strerror, place) from None
 
 
 @contextmanager

@@ -186,7 +186,8 @@ class BatchModeContext:
                 name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None}
             )
             entry.update(shape=array.shape, dtype=array.dtype.name, size=array.nbytes)
-        metadata.update(arrays=known, total_size=sum(entry["size"] for entry in known.values()))
+        size = sum(entry["size"] for entry in known.values())
+        metadata.update(arrays=known, total_arrays=len(known), total_size=size)
         return metadata
 
     def clone(self, source: str, target: str) -> None:
@@ -250,7 +251,7 @@ class BatchModeContext:
     def _check(self, arrays: Dict[str, Any]) -> None:
         """Raises now what the commit at the end would raise: a bad name or dtype."""
         for name, array in arrays.items():
-            self._direct()._check_saved(name, np.asanyarray(array))
+            self._direct()._check_saved(name, array)
 
     def _split(self, arrays: Dict[str, Any]) -> Tuple[List[Tuple[str, np.ndarray, Any]], Dict[str, Any]]:
         """Name, object in memory and rows of the arrays that are here; names and rows of the others."""
@@ -283,8 +284,7 @@ def _with_rows(array: np.ndarray) -> np.ndarray:
 
 def _places(indexes: Any, array: np.ndarray) -> np.ndarray:
     """Row numbers of `indexes`, as the store takes them, within the bounds of the array."""
-    places = NumPack._row_numbers(indexes, len(_with_rows(array)))
-    return np.arange(len(array))[places]
+    return NumPack._row_numbers(indexes, len(_with_rows(array)))
 
 
 def _fitting(name: str, array: np.ndarray, given: Any, places: Optional[int] = None) -> np.ndarray:

@@ -24,5 +24,9 @@ class LockedError(NumPackError, OSError):
     """Another writer held the store for longer than ``lock_timeout``."""
 
 
+class MissingPathError(FileNotFoundError, ValueError):
+    """Nothing is at the path that should be packed, unpacked or described."""
+
+
 class ClosedError(NumPackError, RuntimeError):
     """The store or array is not opened or has been closed."""

@@ -187,8 +187,68 @@ def test_elements_that_lie_one_behind_the_other(tmp_path, npk):
         space = h5py.h5s.create_simple((3,))
         h5py.h5d.create(file.id, b"narrow", narrow, space)
         file["narrow"][:] = [1, -2, 300]
-        file.create_dataset("outside", data=np.arange(4), external=[(str(tmp_path / "raw"), 0, 32)])
     from_hdf5(tmp_path / "a.h5", npk, chunk_size=400)
-    for name, array in {**wanted, "outside": np.arange(4)}.items():
+    for name, array in wanted.items():
         assert_same(load(npk, name), array.astype(array.dtype.newbyteorder("=")))
     assert load(npk, "narrow").tolist() == [1, -2, 300]
+
+
+@pytest.fixture
+def secret(tmp_path):
+    """An HDF5 file that another one must not be able to show."""
+    with h5py.File(tmp_path / "secret.h5", "w") as file:
+        file["x"] = np.arange(8.0)
+        file["g/x"] = np.arange(4.0)
+    return tmp_path / "secret.h5"
+
+
+def refused_for_other_files(path, store, name, what, **options):
+    with pytest.raises(ValueError, match=rf"a\.h5: dataset '{name}' {what}") as caught:
+        from_hdf5(path, store, **options)
+    assert "values in other files" in str(caught.value) or "values of other datasets" in str(caught.value)
+
+
+def test_values_in_other_files_are_refused(tmp_path, old, secret):
+    raw = [(str(secret), 0, 32), (str(tmp_path / "none"), 0, h5py.h5f.UNLIMITED)]
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["mine"] = np.arange(3)
+        file.create_dataset("g/raw", (4,), "f8", external=raw[:1])
+    refused_for_other_files(tmp_path / "a.h5", old, "g/raw", "keeps its .*secret.h5")
+    refused_for_other_files(tmp_path / "a.h5", old, "raw", "keeps its .*secret.h5", group="g")
+    refused_for_other_files(tmp_path / "a.h5", old, "raw", "keeps its .*secret.h5", group="/g/raw")
+    assert names(old) == ["old"]
+    from_hdf5(tmp_path / "a.h5", old, "mine")
+    assert names(old) == ["mine", "old"]
+
+
+@pytest.mark.parametrize("source", ["secret.h5", ".", "missing.h5"])
+def test_virtual_datasets_are_refused(tmp_path, old, secret, source):
+    layout = h5py.VirtualLayout((8,), "f8")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = np.arange(8.0)
+        layout[:] = h5py.VirtualSource("." if source == "." else str(tmp_path / source), "x", (8,))
+        file.create_virtual_dataset("v", layout)
+    refused_for_other_files(tmp_path / "a.h5", old, "v", "is virtual")
+    from_hdf5(tmp_path / "a.h5", old, "x")
+    assert names(old) == ["old", "x"]
+
+
+def test_a_group_behind_a_link_to_another_file(tmp_path, old, secret):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["here/x"] = np.arange(3)
+        file["out"] = h5py.ExternalLink(str(secret), "/g")
+        file["soft out"] = h5py.SoftLink("/out")
+        file["soft"] = h5py.SoftLink("/here")
+        file["hard"] = file["here"]
+    for group in ("out", "/out/", "out/x", "soft out", "soft", "soft/x"):
+        with pytest.raises(
+            ValueError, match=r"a\.h5: '/?(soft)? ?(out)?' is a link, and links are not followed"
+        ):
+            from_hdf5(tmp_path / "a.h5", old, group=group)
+    for group in ("none", "here/none", "here/x/none"):
+        with pytest.raises(KeyError, match=f"no group or dataset '{group}' in .*a.h5"):
+            from_hdf5(tmp_path / "a.h5", old, group=group)
+    assert names(old) == ["old"]
+    from_hdf5(tmp_path / "a.h5", old, group="hard/x")
+    from_hdf5(tmp_path / "a.h5", old, group="//hard//", array_name="y")
+    assert names(old) == ["old", "x", "y"]

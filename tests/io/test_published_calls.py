@@ -1,7 +1,9 @@
 """Programs written for the published interface: the order of arguments, other names of keywords, what destroys."""
 
+import gc
 import inspect
 import platform
+import weakref
 
 import numpy as np
 import pytest
@@ -193,3 +195,43 @@ def test_what_packages_and_the_backend_say(old):
     save(old, old=np.zeros(100_000))
     assert numpack.get_package_info(numpack.pack(old, overwrite=True))["compression_name"] == "zstd"
     assert numpack.get_backend_info()["platform"] == platform.system()
+
+
+def test_what_metadata_say_of_the_store(npk):
+    with NumPack(npk) as store:
+        found = store.get_metadata()
+        assert (found["total_arrays"], found["last_modified"], found["base_dir"]) == (0, None, str(npk))
+        store.save({"x": np.arange(3), "y": np.arange(4)})
+        store.append({"x": np.arange(2)})
+        found = store.get_metadata()
+        assert found["total_arrays"] == 2 and found["base_dir"] == found["path"]
+        assert found["last_modified"] == store.get_modify_time("x")
+        with store.batch_mode():
+            store.save({"z": np.arange(3)})
+            store.drop("y")
+            store.drop("x")
+            assert store.get_metadata()["total_arrays"] == 1
+
+
+def test_garbage_that_closing_collects(npk):
+    def collected(**options):
+        node = Node()
+        node.own, watched = node, weakref.ref(node)
+        del node
+        store = NumPack(npk)
+        store.open()
+        store.close(**options)
+        return watched() is None
+
+    gc.disable()
+    try:
+        assert collected(force_gc=True) and not collected() and not collected(force_gc=False)
+    finally:
+        gc.enable()
+        gc.collect()
+    with pytest.raises(TypeError):
+        NumPack(npk).close(force_gc="yes")
+
+
+class Node:
+    """What can be in a cycle and be watched."""

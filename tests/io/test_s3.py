@@ -301,3 +301,74 @@ def test_an_object_without_bytes(npk, access):
     to_s3(npk, "s3://data/empty.csv", **access)
     with pytest.raises(ValueError, match="ends before|cut off|no .npy"):
         from_s3("s3://data/empty.csv", npk, "npy", **access)
+
+
+KEYS = [
+    "a#1.npy",
+    "what?.npy",
+    "100%.npy",
+    "a%20b.npy",
+    "a%2Fb.npy",
+    "a b c.npy",
+    "a+b.npy",
+    "folder #1/x?y=1&z=2.npy",
+    "q?/n#.npy",
+    "µ/é~*'()!@$,;:=[]{}|^`\\\"<>.npy",
+    "..a/b..c.npy",
+]
+
+
+@pytest.fixture
+def client(access):
+    """Another client of the same server."""
+    return boto3.client(
+        "s3",
+        endpoint_url=access["endpoint"],
+        region_name="us-east-1",
+        aws_access_key_id=access["access_key_id"],
+        aws_secret_access_key=access["secret_access_key"],
+    )
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_keys_are_taken_as_they_are(tmp_path, npk, access, client, key):
+    """What another client writes under a key is found under it, and the other way."""
+    np.save(tmp_path / "a.npy", np.arange(5))
+    client.put_object(Bucket="data", Key=f"in/{key}", Body=(tmp_path / "a.npy").read_bytes())
+    from_s3(f"s3://data/in/{key}", npk, **access)
+    name = key.rpartition("/")[2][: -len(".npy")]
+    assert names(npk) == [name]
+    assert_same(load(npk, name), np.arange(5))
+    to_s3(npk, f"s3://data/out/{key}", **access)
+    listed = [found["Key"] for found in client.list_objects_v2(Bucket="data", Prefix="out/")["Contents"]]
+    assert f"out/{key}" in listed
+    body = client.get_object(Bucket="data", Key=f"out/{key}")["Body"].read()
+    assert body[-40:] == np.arange(5).tobytes()
+    from_s3(f"s3://data/out/{key}", npk, array_name="back", **access)
+    assert_same(load(npk, "back"), np.arange(5))
+    for one in ("in", "out"):
+        client.delete_object(Bucket="data", Key=f"{one}/{key}")
+    with pytest.raises(FileNotFoundError, match=re.escape(f"s3://data/in/{key}")):
+        from_s3(f"s3://data/in/{key}", npk, **access)
+
+
+@pytest.mark.parametrize("key", ["a//b.npy", "a/./b.npy", "a/../b.npy", "/a.npy", "a.npy/"])
+def test_keys_that_a_client_would_change(npk, access, key):
+    """The library takes a key for a path: what it would make another key of is refused by name."""
+    save(npk, x=np.arange(3))
+    for call in (
+        lambda: to_s3(npk, f"s3://data/{key}", "npy", **access),
+        lambda: from_s3(f"s3://data/{key}", npk, "npy", **access),
+    ):
+        with pytest.raises(ValueError, match=re.escape(f"s3://data/{key}")):
+            call()
+
+
+def test_damage_is_named_by_its_key(tmp_path, old, access, client):
+    (tmp_path / "a.csv").write_text("x,y\n1,z\n")
+    for ending in ("csv", "h5", "npy", "parquet", "feather"):
+        client.put_object(Bucket="data", Key=f"bad.{ending}", Body=(tmp_path / "a.csv").read_bytes())
+        with pytest.raises(ValueError, match=f"^s3://data/bad.{ending}|^object: this is no .npy") as caught:
+            from_s3(f"s3://data/bad.{ending}", old, **access)
+        assert "numpack-s3" not in str(caught.value)
+    assert names(old) == ["old"]

@@ -222,10 +222,25 @@ def test_memory_is_shared():
     assert torch.from_dlpack(to_dlpack(array)).data_ptr() == tensor.data_ptr()
     assert wrap_for_zero_copy(tensor).to_torch().data_ptr() == tensor.data_ptr()
     array.setflags(write=False)
-    with pytest.raises(ValueError, match="read-only"):
-        numpy_to_torch_zero_copy(array)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="the array is read-only, which PyTorch cannot respect") as told:
+            tensor = numpy_to_torch_zero_copy(array)
+        assert len(told) == 1 and np.shares_memory(tensor.numpy(), array)
     with pytest.raises(ValueError, match="conjugate"):
         torch_to_numpy_zero_copy(torch.tensor([1j]).conj())
+
+
+def test_writing_to_a_tensor_of_a_lazy_array(npk):
+    save(npk, x=np.arange(6.0))
+    with NumPack(npk) as store:
+        lazy = store.load("x", lazy=True)
+        for tensor in (numpy_to_torch_zero_copy(lazy), wrap_for_zero_copy(lazy).to_torch()):
+            assert tensor.tolist() == list(range(6))
+            tensor[0] = 9
+            assert lazy[0] == 0 and store.load("x")[0] == 0
+        mapped = store.load("x", mmap_mode="r")
+        with pytest.warns(UserWarning, match="read-only"):
+            assert numpy_to_torch_zero_copy(mapped).tolist() == list(range(6))
 
 
 def test_memory_stays_bounded(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from io_arrays import assert_same, save
 
+import numpack.io
 from numpack import NumPack
 from numpack.io import (
     DLPackBuffer,
@@ -14,6 +15,7 @@ from numpack.io import (
     table_to_numpy_zero_copy,
     to_dlpack,
     wrap_for_zero_copy,
+    zero_copy,
 )
 
 pa = pytest.importorskip("pyarrow")
@@ -101,3 +103,42 @@ def test_lazy_arrays_over_their_file(npk):
         assert np.shares_memory(arrow_to_numpy_zero_copy(wrapped.to_arrow()), np.asarray(lazy))
     del lazy
     assert_same(wrapped.to_numpy(), np.arange(10.0))
+
+
+@pytest.mark.parametrize("array", [np.arange(12).reshape(3, 4).T, np.arange(12)[::2], np.arange(12)[::-1]])
+def test_strides_are_told(array):
+    with pytest.warns(UserWarning, match="not C-contiguous: it is shared with its strides"):
+        buffer = to_dlpack(array)
+    assert buffer.array is array
+    assert np.shares_memory(buffer.to_numpy(), array)
+    assert_same(buffer.to_numpy(), array)
+
+
+def test_strides_that_dlpack_has_no_words_for():
+    array = np.zeros(5, [("a", "i1"), ("b", "i4")])["b"]
+    array[:] = range(5)
+    with pytest.warns(UserWarning, match="not C-contiguous, and its strides are no multiples"):
+        buffer = DLPackBuffer(array)
+    assert_same(buffer.to_numpy(), array)
+    assert not np.shares_memory(buffer.array, array)
+
+
+def test_what_a_buffer_and_a_wrapped_array_hold(npk):
+    array = np.arange(6.0).reshape(2, 3)
+    assert to_dlpack(array).array is array
+    assert_same(to_dlpack([1, 2]).array, np.array([1, 2]))
+    wrapped = wrap_for_zero_copy(array)
+    assert wrapped.array is array and wrapped.nbytes == 48
+    turned = wrap_for_zero_copy(array.T)
+    assert turned.__dlpack_device__() == (1, 0)
+    save(npk, x=array)
+    with NumPack(npk) as store:
+        lazy = store.load("x", lazy=True)
+        assert to_dlpack(lazy).array is lazy
+        assert_same(to_dlpack(lazy).to_numpy(), array)
+
+
+def test_the_module_has_all_of_it():
+    for name in zero_copy.__all__:
+        assert getattr(zero_copy, name) is getattr(numpack.io, name)
+    assert "table_to_numpy_zero_copy" in zero_copy.__all__

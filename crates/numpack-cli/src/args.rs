@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser, Subcommand};
+use numpack::rows::Selection;
 
 use crate::formats::Format;
-use crate::slice::Slice;
+use crate::slice::slice;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -140,8 +141,8 @@ pub(crate) struct Search {
     #[arg(long, default_value = "cosine", value_name = "METRIC")]
     pub(crate) metric: String,
     /// Rows to search, as a slice of Python's.
-    #[arg(long = "where", value_name = "START:STOP[:STEP]", allow_hyphen_values = true)]
-    pub(crate) rows: Option<Slice>,
+    #[arg(long = "where", value_name = "START:STOP[:STEP]", value_parser = slice, allow_hyphen_values = true)]
+    pub(crate) rows: Option<Selection<'static>>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

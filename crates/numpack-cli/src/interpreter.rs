@@ -12,6 +12,18 @@ use crate::formats::{Formats, Job, Progress, Refusal};
 /// Names the interpreter to use.
 const VARIABLE: &str = "NUMPACK_PYTHON";
 
+/// Tells the version of the package. Another package may have the same name and the same version: what tells them
+/// apart is the function that converts, which only ours has.
+const LOOK: &str = "\
+import numpack
+try:
+    from numpack.io._program import import_file
+except ImportError:
+    print(\"another\")
+else:
+    print(\"numpack\", numpack.__version__)
+";
+
 /// Starts a Python interpreter that has the package `numpack` of this version: the one that the environment
 /// variable `NUMPACK_PYTHON` names, or `python3`, or `python`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,8 +59,8 @@ fn hand_over(job: &Job<'_>) -> Refusal {
         other => &format!("[{other}]"),
     };
     let text = format!(
-        "{format} files are converted by the Python package numpack {version}: {}; install it by \
-         python3 -m pip install 'numpack{extra}=={version}', or name an interpreter that has it by {VARIABLE}",
+        "{format} files are converted by the Python package numpack {version}: {}; install it from the folder of its \
+         source by python3 -m pip install '.{extra}', or name an interpreter that has it by {VARIABLE}",
         tried.join(", ")
     );
     Refusal { status: 2, text }
@@ -63,19 +75,26 @@ fn interpreters() -> Vec<OsString> {
 
 /// Whether this interpreter has the package in this version; why not, in words.
 fn look(python: &OsString) -> Result<(), String> {
-    let output = program(python).arg("--version").stdin(Stdio::null()).output();
+    let output = isolated(python).args(["-c", LOOK]).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("cannot be started ({error})"))?;
     let expected = concat!("numpack ", env!("CARGO_PKG_VERSION"));
     match String::from_utf8_lossy(&output.stdout).trim() {
         found if found == expected => Ok(()),
-        found if output.status.success() && found.starts_with("numpack ") => Err(format!("has {found}")),
+        found if found.starts_with("numpack ") => Err(format!("has {found}")),
+        "another" => Err("has another package of that name".into()),
         _ => Err("does not have it".into()),
     }
 }
 
 fn program(python: &OsString) -> Command {
+    let mut command = isolated(python);
+    command.args(["-m", "numpack"]);
+    command
+}
+
+/// The interpreter, which does not take a file `csv.py` beside the data for Python's own.
+fn isolated(python: &OsString) -> Command {
     let mut command = Command::new(python);
-    // A file `csv.py` beside the data is not to be taken for Python's own.
-    command.env("PYTHONSAFEPATH", "1").args(["-m", "numpack"]);
+    command.env("PYTHONSAFEPATH", "1");
     command
 }

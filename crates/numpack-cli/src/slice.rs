@@ -1,28 +1,20 @@
 //! Rows on the command line, as Python writes a slice of them.
 
-use std::str::FromStr;
+use numpack::rows::Selection;
 
 /// A slice as Python writes it: `START:STOP` or `START:STOP:STEP`, each of which may be left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slice {
-    pub(crate) start: Option<i64>,
-    pub(crate) stop: Option<i64>,
-    pub(crate) step: Option<i64>,
-}
-
-impl FromStr for Slice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Slice, String> {
-        let part = |part: &str| match part.trim() {
-            "" => Ok(None),
-            number => number.parse().map(Some).map_err(|_| format!("{number:?} is not a whole number")),
-        };
-        match text.split(':').map(part).collect::<Result<Vec<_>, _>>()?[..] {
-            [start, stop] => Ok(Slice { start, stop, step: None }),
-            [start, stop, step] => Ok(Slice { start, stop, step }),
-            _ => Err("a slice is START:STOP or START:STOP:STEP".into()),
-        }
+///
+/// # Errors
+/// What is wrong with the text.
+pub(crate) fn slice(text: &str) -> Result<Selection<'static>, String> {
+    let part = |part: &str| match part.trim() {
+        "" => Ok(None),
+        number => number.parse().map(Some).map_err(|_| format!("{number:?} is not a whole number")),
+    };
+    match text.split(':').map(part).collect::<Result<Vec<_>, _>>()?[..] {
+        [start, stop] => Ok(Selection::Slice { start, stop, step: None }),
+        [start, stop, step] => Ok(Selection::Slice { start, stop, step }),
+        _ => Err("a slice is START:STOP or START:STOP:STEP".into()),
     }
 }
 
@@ -38,10 +30,10 @@ mod tests {
             ("-10:", Some(-10), None, None),
             ("::-2", None, None, Some(-2)),
         ] {
-            assert_eq!(text.parse(), Ok(Slice { start, stop, step }), "{text}");
+            assert_eq!(slice(text), Ok(Selection::Slice { start, stop, step }), "{text}");
         }
         for wrong in ["", "1", "1:2:3:4", "a:b", "1.5:2"] {
-            assert!(wrong.parse::<Slice>().is_err(), "{wrong}");
+            assert!(slice(wrong).is_err(), "{wrong}");
         }
     }
 }

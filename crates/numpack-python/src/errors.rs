@@ -49,7 +49,7 @@ pub(crate) fn raise(error: NpkError) -> PyErr {
             | NpkError::InvalidShape { .. }
             | NpkError::InvalidArgument { .. } => PyValueError::new_err(text),
             NpkError::InvalidDtype { .. } | NpkError::UnsupportedDtype { .. } => PyTypeError::new_err(text),
-            NpkError::IndexOutOfBounds { .. } => PyIndexError::new_err(text),
+            NpkError::IndexOutOfBounds { .. } | NpkError::MaskMismatch { .. } => PyIndexError::new_err(text),
             NpkError::Corrupted { .. } => CORRUPTED.raise(py, text),
             NpkError::Locked { .. } => LOCKED.raise(py, text),
             NpkError::ReadOnly { .. } => read_only(py, text),

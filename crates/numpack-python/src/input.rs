@@ -176,15 +176,19 @@ fn about(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
 
 /// Refuses tables and labelled arrays of other libraries: an array would lose what they have beside the values.
 pub(crate) fn refuse_labels(py: Python<'_>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    const KINDS: [(&str, &str, &str, &str); 9] = [
+    const KINDS: [(&str, &str, &str, &str); 13] = [
         ("pandas", "DataFrame", "its index and column names", "numpack.io.from_dataframe"),
         ("pandas", "Series", "its index and name", "numpack.io.from_dataframe(s.to_frame(), ...)"),
         ("pandas", "Index", "its name", "index.to_numpy()"),
+        ("pandas", "ExtensionArray", "its missing values or categories", "a.to_numpy()"),
         ("polars", "DataFrame", "its column names and nulls", "numpack.io.from_table(df.to_arrow(), ...)"),
+        ("polars", "LazyFrame", "its columns", "numpack.io.from_table(df.collect().to_arrow(), ...)"),
         ("polars", "Series", "its name and nulls", "s.to_numpy()"),
         ("xarray", "DataArray", "its dimensions and coordinates", "a.to_numpy()"),
         ("xarray", "Dataset", "its dimensions and coordinates", "ds[name].to_numpy() of each variable"),
+        ("xarray", "Variable", "its dimensions", "v.to_numpy()"),
         ("pyarrow", "Table", "its column names and nulls", "numpack.io.from_table"),
+        ("pyarrow", "RecordBatch", "its column names and nulls", "numpack.io.from_table"),
         ("pyarrow", "", "its nulls and type", "a.to_numpy(zero_copy_only=False)"),
     ];
     if value.is_instance_of::<PyUntypedArray>() || value.is_instance_of::<PyList>() {

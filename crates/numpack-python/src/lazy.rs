@@ -7,6 +7,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use numpack::rows::Selection;
 use numpack::{ArrayView, PrivateCopy, Store};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError, PyValueError};
@@ -146,15 +147,15 @@ impl<'py> Parts<'py> {
         undisturbed.unwrap_or_else(|| read(&self.copy(py)?))
     }
 
-    fn gather(&self, py: Python<'py>, rows: &Rows<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (view, rows) = (&self.view, rows.as_slice());
+    fn gather(&self, py: Python<'py>, rows: Selection<'_>) -> PyResult<Bound<'py, PyAny>> {
+        let view = &self.view;
         Ok(py.detach(|| view.gather_into(rows, allocate)).map_err(raise)?.into_py(py))
     }
 
     fn index(&self, lazy: &Bound<'py, LazyArray>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = lazy.py();
         if let Some(rows) = plain_rows(key, self.view.shape().is_empty())? {
-            return self.gather(py, &rows);
+            return self.gather(py, rows.selection());
         }
         let undisturbed = self.mapped.as_ref().and_then(|array| self.view.consistent(|| array.get_item(key)));
         undisturbed.unwrap_or_else(|| {
@@ -184,7 +185,7 @@ fn plain_rows<'py>(key: &Bound<'py, PyAny>, scalar: bool) -> PyResult<Option<Row
             .cast::<PyList>()
             .is_ok_and(|list| list.len() > 0 && list.iter().all(|item| item.is_exact_instance_of::<PyInt>())),
     };
-    if !plain || scalar { Ok(None) } else { Rows::new(key, || Ok(0)).map(Some) }
+    if !plain || scalar { Ok(None) } else { Rows::new(key).map(Some) }
 }
 
 #[pymethods]
@@ -388,9 +389,7 @@ impl LazyArray {
         py: Python<'py>,
         indices: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let parts = self.parts(py)?;
-        let rows = Rows::new(indices, || Ok(parts.view.len()))?;
-        parts.gather(py, &rows)
+        self.parts(py)?.gather(py, Rows::new(indices)?.selection())
     }
 
     /// parallel_boolean_index(mask): the rows where the mask is true, as `lazy[mask]`.
@@ -414,20 +413,18 @@ impl LazyArray {
             return Err(PyValueError::new_err("batch_size must be greater than 0, got 0"));
         }
         let parts = self.parts(py)?;
-        let rows = Rows::new(indices, || Ok(parts.view.len()))?;
+        let rows = Rows::new(indices)?.numbers(parts.view.len())?;
         let result = PyList::empty(py);
-        for batch in rows.as_slice().chunks(batch_size) {
-            let batch = parts.gather(py, &Rows::from(batch.to_vec()))?;
+        for batch in rows.chunks(batch_size) {
+            let batch = parts.gather(py, Selection::List(batch))?;
             batch.try_iter()?.try_for_each(|row| result.append(row?))?;
         }
         Ok(result)
     }
 
-    /// Rows by number for `_indexing`: an int64 array of one dimension.
+    /// Rows for `_indexing`.
     fn _gather<'py>(&self, py: Python<'py>, rows: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let parts = self.parts(py)?;
-        let rows = Rows::new(rows, || Ok(parts.view.len()))?;
-        parts.gather(py, &rows)
+        self.parts(py)?.gather(py, Rows::new(rows)?.selection())
     }
 
     /// As `NumPack.load(name, mmap_mode="c")`, of the commit of this array, for `numpack.io`.

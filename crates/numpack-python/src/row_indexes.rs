@@ -1,100 +1,101 @@
-//! Row numbers as Python programs give them: int, list, tuple, range, slice, ndarray, boolean mask.
+//! Rows as Python programs name them: int, list, tuple, range, slice, ndarray, boolean mask.
+//!
+//! Slices and masks go to the engine as they are: only there is it known how many rows there are.
 
-use numpack::{NpkError, NpkResult};
+use numpack::rows::Selection;
 use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyMemoryError, PyOverflowError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyRange, PySlice, PyTuple};
 
+use crate::errors::raise;
 use crate::input::numpy;
-use crate::memory::i64s_of;
+use crate::memory::{bytes_of, i64s_of};
 
-/// Row numbers, ready for the engine.
-pub(crate) struct Rows<'py> {
-    numbers: Numbers<'py>,
-    of: Option<u64>,
-}
-
-enum Numbers<'py> {
-    /// Converted.
-    Owned(Vec<i64>),
-    /// An int64 array, read where it is.
+/// Rows that a program named, in memory that the engine can read.
+pub(crate) enum Rows<'py> {
+    /// Row numbers, converted.
+    List(Vec<i64>),
+    /// Row numbers of a C-contiguous int64 array, read where they are.
     Array(Bound<'py, PyUntypedArray>),
-}
-
-impl From<Vec<i64>> for Rows<'_> {
-    fn from(numbers: Vec<i64>) -> Self {
-        Rows { numbers: Numbers::Owned(numbers), of: None }
-    }
+    /// One flag for every row: a copy, as in NumPy's memory a flag may be any byte.
+    Mask(Vec<bool>),
+    /// Start, stop and step.
+    Slice([Option<i64>; 3]),
 }
 
 impl<'py> Rows<'py> {
-    /// Reads `indexes`; `rows` tells how many rows there are, for slices and masks.
+    /// Reads `indexes`.
     ///
     /// # Errors
     /// `ValueError` for what is no index, `IndexError` as NumPy raises it.
-    pub(crate) fn new(indexes: &Bound<'py, PyAny>, rows: impl FnOnce() -> PyResult<u64>) -> PyResult<Self> {
-        let mut of = None;
-        let numbers = Numbers::new(indexes, || Ok(*of.insert(rows()?)))?;
-        Ok(Rows { numbers, of })
-    }
-
-    /// The number of rows that was asked for to read the indexes.
-    pub(crate) fn of(&self) -> Option<u64> {
-        self.of
-    }
-
-    /// The row numbers.
-    pub(crate) fn as_slice(&self) -> &[i64] {
-        match &self.numbers {
-            Numbers::Owned(rows) => rows,
-            Numbers::Array(array) => i64s_of(array).unwrap_or_default(),
-        }
-    }
-}
-
-impl<'py> Numbers<'py> {
-    fn new(indexes: &Bound<'py, PyAny>, rows: impl FnOnce() -> PyResult<u64>) -> PyResult<Self> {
+    pub(crate) fn new(indexes: &Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(list) = indexes.cast::<PyList>()
             && let Some(rows) = plain_ints(list)
         {
-            return Ok(Numbers::Owned(rows));
+            return Ok(Rows::List(rows));
         }
         if let Ok(array) = indexes.cast::<PyUntypedArray>() {
-            return from_array(array.clone(), rows);
+            return from_array(array.clone());
         }
         if let Ok(slice) = indexes.cast::<PySlice>() {
-            return from_slice(slice, rows()?);
+            return from_slice(slice);
         }
         if indexes.is_instance_of::<PyList>()
             || indexes.is_instance_of::<PyTuple>()
             || indexes.is_instance_of::<PyRange>()
         {
             if indexes.len()? == 0 {
-                return Ok(Numbers::Owned(Vec::new()));
+                return Ok(Rows::List(Vec::new()));
             }
-            let array = numpy(indexes.py())?.call_method1(intern!(indexes.py(), "asarray"), (indexes,))?;
-            return from_array(array.cast_into()?, rows);
+            return from_array(as_array(indexes)?);
         }
         if indexes.is_instance_of::<PyInt>() && !indexes.is_instance_of::<PyBool>() {
-            return Ok(Numbers::Owned(vec![int(indexes)?]));
+            return Ok(Rows::List(vec![int(indexes)?]));
         }
         if let Some(number) = integer(indexes)? {
-            return Ok(Numbers::Owned(vec![int(&number)?]));
+            return Ok(Rows::List(vec![int(&number)?]));
         }
         if indexes.hasattr(intern!(indexes.py(), "__array__"))? {
-            let array = numpy(indexes.py())?.call_method1(intern!(indexes.py(), "asarray"), (indexes,))?;
-            let array: Bound<'py, PyUntypedArray> = array.cast_into()?;
+            let array = as_array(indexes)?;
             // A number that is no integer is no index at all.
             if array.ndim() > 0 {
-                return from_array(array, rows);
+                return from_array(array);
             }
         }
         Err(PyValueError::new_err(format!(
             "The indexes must be int or list or numpy.ndarray or slice. Got {}.",
             indexes.get_type().name()?
         )))
+    }
+
+    /// As the engine takes them.
+    pub(crate) fn selection(&self) -> Selection<'_> {
+        match self {
+            Rows::List(rows) => Selection::List(rows),
+            Rows::Array(array) => Selection::List(i64s_of(array).unwrap_or_default()),
+            Rows::Mask(flags) => Selection::Mask(flags),
+            &Rows::Slice([start, stop, step]) => Selection::Slice { start, stop, step },
+        }
+    }
+
+    /// The numbers of the rows among `rows` rows, for data that is not in a store.
+    ///
+    /// # Errors
+    /// As the engine's calls: `IndexError`, `ValueError`, `MemoryError`.
+    pub(crate) fn numbers(&self, rows: u64) -> PyResult<Vec<i64>> {
+        let numbers = self.selection().numbers(rows).map_err(raise)?;
+        Ok(numbers.into_iter().map(|row| row as i64).collect())
+    }
+
+    /// Whether this may name one row; of a slice only the engine can tell.
+    pub(crate) fn may_be_one(&self) -> bool {
+        match self.selection() {
+            Selection::List(rows) => rows.len() == 1,
+            Selection::Mask(flags) => flags.iter().filter(|&&flag| flag).count() == 1,
+            Selection::Slice { .. } | Selection::All => true,
+        }
     }
 }
 
@@ -126,26 +127,39 @@ fn int(index: &Bound<'_, PyAny>) -> PyResult<i64> {
         .map_err(|_| PyIndexError::new_err(format!("index {index} is out of bounds for any array")))
 }
 
-fn from_slice<'py>(slice: &Bound<'py, PySlice>, rows: u64) -> PyResult<Numbers<'py>> {
-    let found = slice.indices(rows as isize)?;
-    let (start, step) = (found.start as i64, found.step as i64);
-    Ok(Numbers::Owned((0..found.slicelength as i64).map(|i| start + i * step).collect()))
+fn from_slice<'py>(slice: &Bound<'py, PySlice>) -> PyResult<Rows<'py>> {
+    let py = slice.py();
+    let [start, stop, step] = [intern!(py, "start"), intern!(py, "stop"), intern!(py, "step")];
+    let number = |name| number_of(&slice.getattr(name)?);
+    Ok(Rows::Slice([number(start)?, number(stop)?, number(step)?]))
 }
 
-fn from_array<'py>(
-    array: Bound<'py, PyUntypedArray>,
-    rows: impl FnOnce() -> PyResult<u64>,
-) -> PyResult<Numbers<'py>> {
+/// A number of a slice; those beyond all rows are as good as the largest.
+fn number_of(number: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+    match number.extract::<Option<i64>>() {
+        Err(error) if error.is_instance_of::<PyOverflowError>(number.py()) => {
+            Ok(Some(if number.lt(0)? { i64::MIN } else { i64::MAX }))
+        }
+        other => other,
+    }
+}
+
+fn as_array<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyUntypedArray>> {
+    let py = value.py();
+    Ok(numpy(py)?.call_method1(intern!(py, "asarray"), (value,))?.cast_into()?)
+}
+
+fn from_array(array: Bound<'_, PyUntypedArray>) -> PyResult<Rows<'_>> {
     let (py, kind) = (array.py(), array.dtype().kind());
     if array.ndim() > 1 {
         let shape = array.shape().to_vec();
         return Err(PyIndexError::new_err(format!("row indexes have one dimension, got shape {shape:?}")));
     }
     if kind == b'b' && array.ndim() == 1 {
-        return from_mask(&array, rows()?);
+        return from_mask(&array);
     }
     if array.len() == 0 {
-        return Ok(Numbers::Owned(Vec::new()));
+        return Ok(Rows::List(Vec::new()));
     }
     if kind != b'i' && kind != b'u' {
         let text =
@@ -158,48 +172,27 @@ fn from_array<'py>(
         && array.dtype().is_native_byteorder() == Some(true)
         && i64s_of(&array).is_some();
     if borrowed {
-        return Ok(Numbers::Array(array));
+        return Ok(Rows::Array(array));
     }
     if kind == b'u' && array.dtype().itemsize() == 8 {
         // Python's ints know values that int64 has no room for.
         let items = array.call_method0(intern!(py, "ravel"))?.call_method0(intern!(py, "tolist"))?;
-        return Ok(Numbers::Owned(items.try_iter()?.map(|item| int(&item?)).collect::<PyResult<_>>()?));
+        return Ok(Rows::List(items.try_iter()?.map(|item| int(&item?)).collect::<PyResult<_>>()?));
     }
     let kwargs = PyDict::new(py);
     kwargs.set_item("dtype", "int64")?;
     kwargs.set_item("order", "C")?;
-    let array: Bound<'py, PyUntypedArray> =
-        numpy(py)?.call_method(intern!(py, "array"), (array,), Some(&kwargs))?.cast_into()?;
-    let rows = i64s_of(&array).unwrap_or_default().to_vec();
-    Ok(Numbers::Owned(rows))
+    let array = numpy(py)?.call_method(intern!(py, "array"), (array,), Some(&kwargs))?;
+    // A new int64 array of NumPy's is aligned and contiguous.
+    Ok(Rows::Array(array.cast_into()?))
 }
 
-fn from_mask<'py>(mask: &Bound<'py, PyUntypedArray>, rows: u64) -> PyResult<Numbers<'py>> {
+fn from_mask<'py>(mask: &Bound<'py, PyUntypedArray>) -> PyResult<Rows<'py>> {
     let py = mask.py();
-    if mask.len() as u64 != rows {
-        return Err(PyIndexError::new_err(format!(
-            "boolean index did not match: the array has {rows} rows, the mask {}",
-            mask.len()
-        )));
-    }
-    let found = numpy(py)?.call_method1(intern!(py, "flatnonzero"), (mask,))?;
-    from_array(found.cast_into()?, || Ok(rows))
-}
-
-/// Slices and masks are about a number of rows. `attempt` works them out and makes its call, which is refused
-/// when the array has another number by then; it then returns `None` and is made again.
-pub(crate) fn until_rows_stay<R>(mut attempt: impl FnMut() -> PyResult<Option<R>>) -> PyResult<R> {
-    loop {
-        if let Some(done) = attempt()? {
-            return Ok(done);
-        }
-    }
-}
-
-/// `None` for a call that was refused because the array has another number of rows.
-pub(crate) fn unless_rows_changed<R>(result: NpkResult<R>) -> NpkResult<Option<R>> {
-    match result {
-        Err(NpkError::RowsChanged { .. }) => Ok(None),
-        other => other.map(Some),
-    }
+    let plain = numpy(py)?.call_method1(intern!(py, "ascontiguousarray"), (mask,))?.cast_into()?;
+    let bytes = bytes_of(&plain);
+    let mut flags = Vec::new();
+    flags.try_reserve_exact(bytes.len()).map_err(|error| PyMemoryError::new_err(error.to_string()))?;
+    flags.extend(bytes.iter().map(|&flag| flag != 0));
+    Ok(Rows::Mask(flags))
 }

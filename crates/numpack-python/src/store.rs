@@ -90,11 +90,6 @@ impl Open {
     pub(crate) fn shape_of(&self, name: &str) -> PyResult<Vec<u64>> {
         self.store.get_shape(name).map_err(raise)
     }
-
-    /// Rows of an array, for slices and masks; a scalar has none, which the verb then says.
-    pub(crate) fn rows_of(&self, name: &str) -> PyResult<u64> {
-        Ok(self.shape_of(name)?.first().copied().unwrap_or(0))
-    }
 }
 
 /// Tries a call, which itself waits for a slice of time, without the GIL until no other writer is in its way.
@@ -236,12 +231,16 @@ impl NumPack {
         self.open_store(py)
     }
 
-    /// Closes the store; does nothing when it is closed. Arrays and views that were loaded stay usable.
-    fn close(&self, py: Python<'_>) -> PyResult<()> {
+    /// close(force_gc=None): closes the store; does nothing when it is closed.
+    ///
+    /// Arrays and views that were loaded stay usable. force_gc: whether the garbage collector runs; None: as
+    /// `force_gc_on_close` says.
+    #[pyo3(signature = (force_gc=None))]
+    fn close(&self, py: Python<'_>, force_gc: Option<bool>) -> PyResult<()> {
         let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
         self.closed.store(true, Ordering::Release);
         let finished = store.map_or(Ok(()), |store| py.detach(|| store.close()));
-        if self.choices.collect_on_close {
+        if force_gc.unwrap_or(self.choices.collect_on_close) {
             py.import(intern!(py, "gc"))?.call_method0(intern!(py, "collect"))?;
         }
         finished.map_err(raise)
@@ -256,7 +255,7 @@ impl NumPack {
     #[pyo3(signature = (*_error))]
     fn __exit__(&self, py: Python<'_>, _error: &Bound<'_, PyAny>) -> PyResult<()> {
         let left = self.contexts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        if left == Ok(1) { self.close(py) } else { Ok(()) }
+        if left == Ok(1) { self.close(py, None) } else { Ok(()) }
     }
 
     /// Whether the store is open.

@@ -200,7 +200,7 @@ impl VectorEngine {
         let work = work(queries, candidates).saturating_mul(cost_of(metric));
         let (queries, rows) = (queries.vectors()?, candidates.vectors()?);
         run(py, work, |cancel| {
-            let options = SearchOptions { filter: None, cancel: Some(cancel) };
+            let options = SearchOptions { cancel: Some(cancel), ..SearchOptions::default() };
             self.engine.search(&queries, &rows, metric, k, &options)
         })
     }

@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use numpack::prelude::*;
-use numpack::vector::{Filter, Hits, SearchOptions, SimdLevel, VectorEngine, Vectors};
+use numpack::vector::{Hits, SearchOptions, SimdLevel, VectorEngine, Vectors};
 
 const DIMS: usize = 128;
 const K: usize = 10;
@@ -118,15 +118,15 @@ fn filtered(bench: &Bench, data: &[f32]) -> Outcome {
         (0..bench.rows).map(|row| row.wrapping_mul(2_654_435_761) >> 7 & 127 == 0).collect();
     let list: Vec<i64> = (0..bench.rows as i64).filter(|&row| mask[row as usize]).collect();
     let part = Some(bench.rows as i64 / 100);
-    let filters = [
-        ("mask of 1 % scattered rows", Filter::Mask(&mask), 0.1),
-        ("list of 1 % scattered rows", Filter::Rows(&list), 0.1),
-        ("slice of 1 % of the rows", Filter::Slice { start: None, stop: part, step: None }, 0.02),
+    let selections = [
+        ("mask of 1 % scattered rows", Selection::Mask(&mask), 0.1),
+        ("list of 1 % scattered rows", Selection::List(&list), 0.1),
+        ("slice of 1 % of the rows", Selection::Slice { start: None, stop: part, step: None }, 0.02),
     ];
-    for (name, filter, target) in filters {
-        let options = SearchOptions { filter: Some(filter), cancel: None };
-        let keep = |row: usize| match filter {
-            Filter::Slice { .. } => row < bench.rows / 100,
+    for (name, selection, target) in selections {
+        let options = SearchOptions { rows: selection, cancel: None };
+        let keep = |row: usize| match selection {
+            Selection::Slice { .. } => row < bench.rows / 100,
             _ => mask[row],
         };
         let row = Row { name, bytes: bytes(data), target, runs: 20 };

@@ -68,7 +68,7 @@ pub mod package;
 mod parallel;
 pub mod prelude;
 mod process;
-mod rows;
+pub mod rows;
 mod store;
 mod types;
 pub mod vector;
@@ -83,7 +83,7 @@ pub mod core {
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
     ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, PrivateCopy, RawArray,
-    RawDrop, RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
+    RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
 };
 pub use crate::types::dtype::DataType;
 pub use crate::types::element::NpkElement;
@@ -93,3 +93,8 @@ pub use crate::types::error::{NpkError, NpkResult};
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
+
+/// The quickstart of the crate's own page.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;

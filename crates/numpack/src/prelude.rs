@@ -4,6 +4,7 @@
 //! called otherwise here stand in this file and nowhere else.
 
 pub use crate::options::{Durability, Mode, OpenOptions};
+pub use crate::rows::Selection;
 /// The seed's name for [`Store`].
 pub use crate::store::Store as ParallelIO;
 pub use crate::store::{ArrayView, Store, StreamIterator};

@@ -2,7 +2,7 @@
 
 `from_X(source, "data.npk")` stores, `to_X("data.npk", target)` writes or returns. Everything appears whole or
 not at all; files of any size pass through about `chunk_size` bytes of memory. A format's library is imported
-when it is first used: without it, `DependencyError` names the extra to install. See docs/conversions.md.
+when it is first used: without it, `DependencyError` names it. See docs/conversions.md.
 """
 
 from numpack._package import get_package_info, pack, unpack

@@ -1,13 +1,14 @@
 """Tables of Arrow: columns of numbers to blocks of rows and back.
 
-A column of numbers is a column of the array. A single column of lists of one length is an array of more
-dimensions, a row in each cell. Nothing else fits.
+A column of numbers is a column of the array. A single column of tensors, or of lists of one length, is an array of
+more dimensions, a row in each cell. Nothing else fits.
 """
 
 from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any, Callable, Generator, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpack.io._inputs import name_list
 from numpack.io._prefetch import ended
 from numpack.io._sizes import estimate_chunk_rows, ranges
 from numpack.io._spill import Room, joined_rows
+from numpack.io._tensors import as_meant, is_tensor, storage_of, tensor_column, tensor_shape, tensor_type
 
 _KEY = b"numpack"
 # Bytes of rows that are put together at once: they stay in the processor's caches until they are written.
@@ -60,7 +62,7 @@ def table_source(
     asked = number_dtype(dtype)
     if not len(schema):
         raise ValueError("the table has no columns")
-    if _depth(pa, schema[0].type):
+    if _depth(pa, storage_of(pa, schema[0].type)):
         return _list_source(pa, name, schema, sections, rows, asked, fill_null)
     columns = _columns(pa, schema, asked)
     wanted = columns.common()
@@ -187,23 +189,29 @@ def _list_source(
     dtype: Optional[np.dtype],
     fill_null: Optional[float],
 ) -> Source:
-    field = schema[0]
+    field, tensor = schema[0], is_tensor(pa, schema[0].type)
     if len(schema) > 1:
-        raise TypeError(f"column {field.name!r} holds lists and is not alone: name one column with columns=")
-    kind = field.type
+        what = "tensors" if tensor else "lists"
+        raise TypeError(f"column {field.name!r} holds {what} and is not alone: name one column with columns=")
+    lists = storage_of(pa, field.type)
+    kind = lists
     while _depth(pa, kind):
         kind = kind.value_type
     own = _dtype(pa, pa.field(field.name, kind))
     wanted = own if dtype is None else dtype
     nulls = _Nulls(fill_null, dtype is not None and wanted.kind == "f")
-    shape = _cell_shape(pa, field.type) or _shape_of_first(pa, field, sections)
+    shape = _cell_shape(pa, lists) or _shape_of_first(pa, field, sections)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         for batch in _only_column(sections, limit):
-            cells = _cells(pa, field.name, batch.column(0), shape, nulls)
+            column = batch.column(0).storage if tensor else batch.column(0)
+            cells = _cells(pa, field.name, column, shape, nulls)
+            cells = as_meant(field.type, cells) if tensor else cells
             yield cells if dtype is None else converted(field.name, cells, dtype)
 
-    return Source(name, wanted, (rows, *shape), blocks, Columns((field.name,), (wanted.name,), None))
+    columns = Columns((field.name,), (wanted.name,), None, tensor)
+    row_shape = tensor_shape(field.type) if tensor else shape
+    return Source(name, wanted, (rows, *row_shape), blocks, columns)
 
 
 def _cell_shape(pa: Any, kind: Any) -> Optional[Tuple[int, ...]]:
@@ -269,7 +277,9 @@ def table_schema(pa: Any, stored: Stored, columns: Columns) -> Any:
     fields = []
     for name, dtype in zip(columns.names, columns.dtypes):
         kind = pa.from_numpy_dtype(np.dtype(dtype))
-        for length in reversed(stored.shape[1:] if columns.ndim is None else ()):
+        if columns.tensors:
+            kind = tensor_type(pa, kind, stored.shape[1:])
+        for length in reversed(stored.shape[1:] if columns.ndim is None and not columns.tensors else ()):
             kind = pa.list_(kind, length)
         fields.append(pa.field(name, kind))
     return pa.schema(fields, {_KEY: json.dumps({"array": stored.name, "ndim": len(stored.shape)})})
@@ -277,6 +287,8 @@ def table_schema(pa: Any, stored: Stored, columns: Columns) -> Any:
 
 def table_batch(pa: Any, schema: Any, columns: Columns, block: np.ndarray) -> Any:
     """A record batch of a block of rows."""
+    if columns.tensors:
+        return pa.record_batch([tensor_column(pa, schema.field(0).type, block)], schema=schema)
     if columns.ndim is None:
         return pa.record_batch([nested(pa, block)], schema=schema)
     return pa.record_batch([pa.array(part) for part in split(columns, block)], schema=schema)
@@ -290,17 +302,35 @@ def nested(pa: Any, block: np.ndarray) -> Any:
     return result
 
 
-def table_columns(stored: Stored, names: Optional[Sequence[str]], own_dtypes: bool) -> Columns:
-    """The columns to write: those stored with the array, under other names or all of its dtype if asked for."""
+def table_columns(
+    stored: Stored, names: Optional[Sequence[str]], own_dtypes: bool, tensors: Optional[bool] = None
+) -> Columns:
+    """The columns to write: those stored with the array, under other names or all of its dtype if asked for.
+
+    tensors: whether rows are the cells of one column of tensors; None if they came so. Raises TypeError for an array
+    whose rows are numbers, ValueError for another number of names.
+    """
     kept = stored.columns
+    if tensors is not None:
+        kept = _of_tensors(stored, kept) if tensors else replace(kept, tensors=False)
     if names is not None:
         chosen = name_list(names)
         if len(chosen) != len(kept.names):
             raise ValueError(f"{len(chosen)} column names for {len(kept.names)} columns")
-        kept = Columns(tuple(chosen), kept.dtypes, kept.ndim)
+        kept = replace(kept, names=tuple(chosen))
     if not own_dtypes:
-        kept = Columns(kept.names, (stored.dtype.name,) * len(kept.names), kept.ndim)
+        kept = replace(kept, dtypes=(stored.dtype.name,) * len(kept.names))
     return kept
+
+
+def _of_tensors(stored: Stored, kept: Columns) -> Columns:
+    """One column of tensors."""
+    if len(stored.shape) < 2:
+        raise TypeError(
+            f"array {stored.name!r} of shape {stored.shape} has no rows for one column of tensors"
+        )
+    names = kept.names if kept.ndim is None else (stored.name,)
+    return Columns(names, (stored.dtype.name,), None, True)
 
 
 def picked(pa: Any, schema: Any, columns: Optional[Sequence[str]]) -> Any:
@@ -366,6 +396,7 @@ def row_width(fields: Iterable[Any]) -> int:
 
 
 def _width(kind: Any) -> int:
+    kind = getattr(kind, "storage_type", kind)
     if hasattr(kind, "list_size"):
         return int(kind.list_size) * _width(kind.value_type)
     try:

@@ -34,23 +34,25 @@ class Columns:
     """Names and dtypes of columns, and how many dimensions their array has.
 
     ndim 1: one column, shape (rows,). 2: one column for each element of a row. None: one column whose cells
-    are whole rows of the array.
+    are whole rows of the array, which in Arrow are tensors or lists.
     """
 
     names: Tuple[str, ...]
     dtypes: Tuple[str, ...]
     ndim: Optional[int] = 2
+    tensors: bool = False
 
     def to_array(self) -> np.ndarray:
         """As bytes for the store: uint8 of shape (length,)."""
-        text = json.dumps({"names": self.names, "dtypes": self.dtypes, "ndim": self.ndim})
+        known = {"names": self.names, "dtypes": self.dtypes, "ndim": self.ndim}
+        text = json.dumps({**known, "tensors": True} if self.tensors else known)
         return np.frombuffer(text.encode(), np.uint8)
 
     @classmethod
     def from_array(cls, array: np.ndarray) -> "Columns":
         """Back from bytes. Raises ValueError for anything else."""
         found: Dict[str, Any] = json.loads(array.tobytes())
-        return cls(tuple(found["names"]), tuple(found["dtypes"]), found["ndim"])
+        return cls(tuple(found["names"]), tuple(found["dtypes"]), found["ndim"], bool(found.get("tensors")))
 
     def fits(self, shape: Sequence[int], dtype: np.dtype) -> bool:
         """Whether an array of this shape and dtype can be the one these columns were kept for."""

@@ -15,26 +15,26 @@ from typing import Any, Iterator, Type
 import numpy as np
 
 from numpack.io._import import Source
-from numpack.io._sizes import PathLike
+from numpack.io._sizes import FilePath
 
 
 class DependencyError(ImportError):
-    """A library that this format needs is not installed; the message names the extra that brings it."""
+    """A library that this format needs is not installed; the message names it."""
 
 
-def need(module: str, extra: str) -> Any:
-    """The module of this name. Raises DependencyError that names the extra of NumPack to install."""
+def need(module: str) -> Any:
+    """The module of this name. Raises DependencyError that names the library to install."""
     try:
         return importlib.import_module(module)
     except ImportError as error:
         library = module.partition(".")[0]
         raise DependencyError(
-            f"{library} cannot be imported ({error}): pip install 'numpack[{extra}]'", name=module
+            f"{library} cannot be imported ({error}): pip install {library}", name=module
         ) from error
 
 
 @contextmanager
-def sound(path: PathLike, kind: str, *errors: Type[Exception]) -> Iterator[None]:
+def sound(path: FilePath, kind: str, *errors: Type[Exception]) -> Iterator[None]:
     """Turns these errors of a library into a ValueError: `path` is no sound `kind`."""
     try:
         yield
@@ -44,7 +44,7 @@ def sound(path: PathLike, kind: str, *errors: Type[Exception]) -> Iterator[None]
         raise ValueError(f"{os.fsdecode(path)} is no sound {kind}: {error}") from None
 
 
-def sound_source(source: Source, path: PathLike, kind: str, *errors: Type[Exception]) -> Source:
+def sound_source(source: Source, path: FilePath, kind: str, *errors: Type[Exception]) -> Source:
     """The source, whose blocks raise as in `sound`."""
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
@@ -54,7 +54,7 @@ def sound_source(source: Source, path: PathLike, kind: str, *errors: Type[Except
     return replace(source, blocks=blocks)
 
 
-def check_readable(path: PathLike) -> None:
+def check_readable(path: FilePath) -> None:
     """Raises what opening the file raises: FileNotFoundError, IsADirectoryError, PermissionError."""
     with open(path, "rb"):
         pass

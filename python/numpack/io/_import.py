@@ -35,9 +35,10 @@ from numpack._numpack import _Ingest
 from numpack.io._bytes import COPY, FilePart
 from numpack.io._columns import HIDDEN, Columns, columns_name
 from numpack.io._inputs import check_flag
+from numpack.io._max_bytes import Bound
 from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, ranges
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, ranges
 from numpack.io._spill import Room
 
 #: None for all arrays, one name, or several.
@@ -93,10 +94,17 @@ class Options:
     chunk_size: int = DEFAULT_CHUNK_SIZE
     progress: Progress = None
     return_npk_obj: bool = False
+    max_bytes: Optional[int] = None
+    source: Optional[FilePath] = None
 
     def __post_init__(self) -> None:
         check_flag("drop_if_exists", self.drop_if_exists)
         self.block_size()
+        self.bound()
+
+    def bound(self) -> Bound:
+        """How many bytes the arrays may have."""
+        return Bound(self.max_bytes, self.source)
 
     def block_size(self) -> int:
         """Bytes of a block: a quarter of the chunk, which leaves room for what is made of it."""
@@ -177,9 +185,12 @@ def listed(names: Union[str, Sequence[str]]) -> List[str]:
     return wanted
 
 
-def stem(path: PathLike) -> str:
-    """The name of an array that came in a file without one: the file's, without its suffix."""
-    return Path(path).stem
+def stem(path: FilePath) -> str:
+    """The name of an array that came in a file without one: the file's, without its suffix.
+
+    Bytes that are not UTF-8, which no name of an array has, are written as \\xNN.
+    """
+    return os.fsencode(Path(os.fsdecode(path)).stem).decode(errors="backslashreplace")
 
 
 def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) -> Optional[NumPack]:
@@ -193,11 +204,26 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
         told([source.name for source in sources])
     total = [source.nbytes for source in sources]
     known = None if None in total else sum(size or 0 for size in total)
+    sources = _bounded(sources, options.bound())
     with Meter(options.progress, known) as meter, _ingest(path) as ingest:
         for source in sources:
             _bring(ingest, source, options.block_size(), meter)
         ingest.commit(options.drop_if_exists)
     return _opened(path) if options.return_npk_obj else None
+
+
+def _bounded(sources: Sequence[Source], bound: Bound) -> List[Source]:
+    """The sources, which end with ValueError for more bytes; what is known before is refused now."""
+    so_far = [sum(source.nbytes or 0 for source in sources)]
+    bound.check(so_far[0])
+
+    def bounded(blocks: Callable[[int], Iterator[np.ndarray]]) -> Callable[[int], Iterator[np.ndarray]]:
+        return lambda limit: bound.checked(blocks(limit), so_far)
+
+    return [
+        source if source.nbytes is not None else replace(source, blocks=bounded(source.blocks))
+        for source in sources
+    ]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from typing import IO, Iterator, NoReturn, TextIO
 
-from numpack.io._sizes import PathLike
+from numpack.io._sizes import FilePath
 
 # Characters of a line that are always read, and the part of the memory for data that one may be: cut into fields, a
 # line takes some twenty times its length.
@@ -104,7 +104,7 @@ class Lines:
 
 
 @contextmanager
-def opened_lines(path: PathLike, encoding: str, chunk_size: int, twice: bool) -> Iterator[Lines]:
+def opened_lines(path: FilePath, encoding: str, chunk_size: int, twice: bool) -> Iterator[Lines]:
     """The lines of a file.
 
     twice: whether they are to be read more than once; what cannot be, such as a pipe, is copied to a temporary file.

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Iterator
 
 from numpack._numpack import _Partial
-from numpack.io._sizes import PathLike
+from numpack.io._sizes import FilePath
 
 
 @contextmanager
-def new_file(path: PathLike) -> Iterator[Path]:
+def new_file(path: FilePath) -> Iterator[Path]:
     """The name to write a file under; it takes the place of `path` when the block ends without an error."""
     with _made(path, folder=False) as partial:
         yield Path(partial.path)
@@ -24,7 +24,7 @@ def new_file(path: PathLike) -> Iterator[Path]:
 
 
 @contextmanager
-def new_folder(path: PathLike, replace: bool = False) -> Iterator[Path]:
+def new_folder(path: FilePath, replace: bool = False) -> Iterator[Path]:
     """An empty folder to be filled; it becomes `path` when the block ends without an error.
 
     `path` must be missing or an empty folder, or any folder with `replace`.
@@ -35,26 +35,26 @@ def new_folder(path: PathLike, replace: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def _made(path: PathLike, folder: bool) -> Iterator[_Partial]:
-    parent = Path(os.path.realpath(path)).parent
+def _made(path: FilePath, folder: bool) -> Iterator[_Partial]:
+    parent = Path(os.path.realpath(os.fsdecode(path))).parent
     if not parent.is_dir():
         raise FileNotFoundError(f"{parent} is not a folder to write into")
-    partial = _Partial(path, folder)
+    partial = _Partial(os.fsdecode(path), folder)
     hidden, target = os.fsdecode(partial.path), os.fsdecode(partial.target)
     try:
         yield partial
     except Exception as error:
-        _tell_of(target, hidden, error)
+        name_instead(error, hidden, target)
         raise
     finally:
         partial.discard()
 
 
-def _tell_of(target: str, hidden: str, error: Exception) -> None:
-    """Lets an error name the target in place of the hidden name, which nobody knows and which is gone."""
+def name_instead(error: Exception, hidden: str, shown: str) -> None:
+    """Lets an error name what the user knows in place of a hidden name, which nobody knows and which is gone."""
     if any(isinstance(part, str) and hidden in part for part in error.args):
         error.args = tuple(
-            part.replace(hidden, target) if isinstance(part, str) else part for part in error.args
+            part.replace(hidden, shown) if isinstance(part, str) else part for part in error.args
         )
     if isinstance(error, OSError) and isinstance(error.filename, (str, bytes, os.PathLike)):
-        error.filename = os.fsdecode(error.filename).replace(hidden, target)
+        error.filename = os.fsdecode(error.filename).replace(hidden, shown)

@@ -12,7 +12,10 @@ import numpy.typing as npt
 
 from numpack._aliases import also_named
 
+#: The path of a store.
 PathLike = Union[str, "os.PathLike[str]"]
+#: The path of a file of another format; as bytes, or as text from os.fsdecode, it may be of any bytes.
+FilePath = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
 
 #: Files from this size on count as large: 1 GiB.
 LARGE_FILE_THRESHOLD = 1 << 30
@@ -22,15 +25,15 @@ DEFAULT_CHUNK_SIZE = 100 << 20
 DEFAULT_BATCH_ROWS = 100_000
 
 
-def get_file_size(path: PathLike) -> int:
+def get_file_size(path: FilePath) -> int:
     """Bytes of a file, or of all files in a folder (a store, a Zarr group). Raises FileNotFoundError."""
-    place = Path(path)
+    place = Path(os.fsdecode(path))
     if not place.is_dir():
         return place.stat().st_size
     return sum(part.stat().st_size for part in place.rglob("*") if part.is_file())
 
 
-def is_large_file(path: PathLike, threshold: int = LARGE_FILE_THRESHOLD) -> bool:
+def is_large_file(path: FilePath, threshold: int = LARGE_FILE_THRESHOLD) -> bool:
     """Whether a file or folder has at least `threshold` bytes. Raises FileNotFoundError."""
     return get_file_size(path) >= threshold
 

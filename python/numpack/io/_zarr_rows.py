@@ -171,7 +171,7 @@ def _codec(metadata: Any) -> Tuple[bool, Any]:
     name = codecs[0].to_dict()["name"]
     if len(codecs) > 1 or name not in _CODECS:
         return False, None
-    return True, need("numcodecs", "zarr").get_codec({"id": name})
+    return True, need("numcodecs").get_codec({"id": name})
 
 
 def _is_zero(rows: np.ndarray) -> bool:

@@ -26,6 +26,7 @@ from numpack.io._import import Options, block_size, store_arrays
 from numpack.io._inputs import name_list, plain_array
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._tensors import as_meant, is_tensor
 
 
 @also_named(column="columns", column_names="columns")
@@ -39,15 +40,17 @@ def from_table(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
     """Stores the columns of a pyarrow.Table as one array of shape (rows, columns).
 
     Arguments and errors as for `from_parquet`. Raises TypeError for something other than a table.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pa = need("pyarrow", "arrow")
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes)
+    pa = need("pyarrow")
     if isinstance(table, pa.RecordBatch):
         table = pa.Table.from_batches([table])
     if not isinstance(table, pa.Table):
@@ -72,12 +75,13 @@ def to_table(
     *,
     columns: Optional[Sequence[str]] = None,
     column_dtypes: bool = True,
+    tensors: Optional[bool] = None,
     progress: Progress = None,
 ) -> Any:
     """An array as a pyarrow.Table; arguments and errors as for `to_parquet`."""
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
-        kept = table_columns(stored, columns, column_dtypes)
+        kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)
         blocks = meter.count(stored.blocks(stored.rows_in(block_size(DEFAULT_CHUNK_SIZE))))
         batches = [table_batch(pa, schema, kept, block) for block in blocks]
@@ -90,7 +94,7 @@ def numpy_to_arrow_zero_copy(array: Any) -> Any:
     Raises TypeError for complex and bool (Arrow packs bits) and for masked arrays, ValueError for memory that is not
     C-contiguous and for rows without elements.
     """
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     array = plain_array(array)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"Arrow cannot share {array.dtype} without a copy")
@@ -102,20 +106,22 @@ def numpy_to_arrow_zero_copy(array: Any) -> Any:
 
 
 def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
-    """A read-only ndarray over the memory of a pyarrow.Array of numbers, or of fixed-size lists of them.
+    """A read-only ndarray over the memory of a pyarrow.Array of numbers, or of fixed-size lists or tensors of them.
 
     Raises ValueError where a copy would be needed (nulls, bool, a chunked array of several chunks), TypeError for
     other types.
     """
-    pa = need("pyarrow", "arrow")
+    pa = need("pyarrow")
     if isinstance(array, pa.ChunkedArray):
         if array.num_chunks > 1:
             raise ValueError(
                 f"{array.num_chunks} chunks lie in different places: call combine_chunks() first"
             )
-        array = array.chunk(0) if array.num_chunks else pa.array([], array.type)
+        array = array.chunk(0) if array.num_chunks else array.combine_chunks()
     if not isinstance(array, pa.Array):
         raise TypeError(f"expected a pyarrow.Array, got {type(array).__name__}")
+    tensor = array.type if is_tensor(pa, array.type) else None
+    array = array if tensor is None else array.storage
     shape = [len(array)]
     while pa.types.is_fixed_size_list(array.type):
         if array.null_count:
@@ -123,7 +129,8 @@ def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:
         shape.append(array.type.list_size)
         array = array.flatten()
     try:
-        return np.asarray(array.to_numpy(zero_copy_only=True).reshape(shape))
+        found = np.asarray(array.to_numpy(zero_copy_only=True).reshape(shape))
+        return found if tensor is None else as_meant(tensor, found)
     except pa.ArrowInvalid as error:
         raise ValueError(f"a {array.type} array cannot be shared without a copy: {error}") from None
 

@@ -23,14 +23,14 @@ from numpack.io._inputs import name_list
 from numpack.io._lines import opened_lines
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, FilePath, PathLike, check_count
 from numpack.io._text_rows import Text
 
 _FLOATS = "%.18e"
 
 
 def from_csv(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
@@ -45,6 +45,7 @@ def from_csv(
     header: Optional[bool] = None,
     encoding: str = "utf-8-sig",
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -61,11 +62,12 @@ def from_csv(
     as are text that is no number, a number that an integer dtype does not have, a line of another length, and
     negative counts; the message has file, line and column. Memory: `chunk_size` bytes, of which a line may have a
     sixteenth, or 4 MiB.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     check_count("skiprows", skiprows)
     if max_rows is not None:
         check_count("max_rows", max_rows)
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     asked, form = number_dtype(dtype), form_of(delimiter, decimal, comments)
     with opened_lines(input_path, encoding, chunk_size, twice=asked is None) as lines:
         for _ in islice(lines, skiprows):
@@ -77,7 +79,7 @@ def from_csv(
 
 
 def from_txt(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
@@ -91,7 +93,7 @@ def from_txt(
 
 def to_csv(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     delimiter: str = ",",
@@ -122,7 +124,7 @@ def to_csv(
 
 def to_txt(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     delimiter: str = " ",

@@ -25,7 +25,7 @@ from numpack.io._export import metered, stored_array
 from numpack.io._import import Options, block_size, stem, store_arrays
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, FilePath, PathLike
 from numpack.io._spill import Room
 
 _KIND = "Feather file of version 2"
@@ -33,7 +33,7 @@ _KIND = "Feather file of version 2"
 
 @also_named(column="columns", column_names="columns")
 def from_feather(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     columns: Optional[Sequence[str]] = None,
@@ -42,6 +42,7 @@ def from_feather(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -50,11 +51,11 @@ def from_feather(
     Arguments and errors as for `from_parquet`. Memory: `chunk_size` bytes, or one column of a record
     batch where that is more. Raises ValueError for Feather version 1 and anything that is no Arrow file.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
+    pa, ipc = need("pyarrow"), need("pyarrow.ipc")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)
-    with pa.OSFile(os.fsdecode(input_path)) as file:
+    with pa.OSFile(os.fsencode(input_path)) as file:
         with sound(input_path, _KIND, *damage):
             found = ipc.open_file(file).schema
         schema, room = picked(pa, found, columns), options.room(output_path)
@@ -121,11 +122,12 @@ class _Batches:
 @also_named(column="columns", column_names="columns")
 def to_feather(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     columns: Optional[Sequence[str]] = None,
     column_dtypes: bool = True,
+    tensors: Optional[bool] = None,
     compression: Optional[str] = "zstd",
     chunk_size: int = DEFAULT_CHUNK_SIZE,
     progress: Progress = None,
@@ -135,13 +137,13 @@ def to_feather(
     compression: "zstd", "lz4" or None. Other arguments and errors as for `to_parquet`. Memory: `chunk_size` bytes.
     """
     size = block_size(chunk_size)
-    pa, ipc = need("pyarrow", "feather"), need("pyarrow.ipc", "feather")
+    pa, ipc = need("pyarrow"), need("pyarrow.ipc")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
-        kept = table_columns(stored, columns, column_dtypes)
+        kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)
         rows = min(DEFAULT_BATCH_ROWS, stored.rows_in(size))
         options = ipc.IpcWriteOptions(compression=compression)
-        with new_file(output_path) as partial, pa.OSFile(str(partial), "wb") as file:
+        with new_file(output_path) as partial, pa.OSFile(os.fsencode(partial), "wb") as file:
             with ipc.new_file(file, schema, options=options) as writer:
                 for block in meter.count(stored.blocks(rows)):
                     writer.write_batch(table_batch(pa, schema, kept, block))

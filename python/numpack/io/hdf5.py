@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import IO, Any, Dict, FrozenSet, Iterator, Optional, Tuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpack.io._export import Stored, check_tree, metered, stored_arrays
 from numpack.io._import import Names, Options, Source, block_size, one_name, picked_members, store_arrays
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, check_count
 from numpack.io._spill import Room
 
 _KIND = "HDF5 file"
@@ -25,7 +26,7 @@ _DAMAGE = (OSError, RuntimeError, KeyError, UnicodeDecodeError)
 
 @also_named(dataset_names="array_names")
 def from_hdf5(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_names: Names = None,
     group: str = "/",
@@ -33,26 +34,33 @@ def from_hdf5(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
     """Stores the datasets of a group and the groups in it, in one commit.
 
     Names are paths from `group` on. array_names: the datasets to take, None for all; array_name: another name
-    for a single one. Links to other places and files are not followed. Memory: `chunk_size` bytes, or one
-    compressed chunk where that is more. Raises TypeError for strings, compounds and other dtypes that the store
-    does not have, KeyError for unknown names, ValueError for a file that is cut off or no HDF5.
+    for a single one. Links to other places and files are not followed, and a dataset whose values lie in other files
+    (external storage, virtual datasets) is refused. Memory: `chunk_size` bytes, or one compressed chunk where that is
+    more. Raises TypeError for strings, compounds and other dtypes that the store does not have, KeyError for unknown
+    names, ValueError for a file that is cut off or no HDF5.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    h5py = need("h5py", "hdf5")
+    input_path = os.fsdecode(input_path)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
+    h5py = need("h5py")
     with _opened(h5py, input_path) as file, open(input_path, "rb", buffering=0) as raw:
-        top = file[group]
+        with sound(input_path, _KIND, OSError, RuntimeError):
+            top = _member(h5py, file, group, input_path)
         if isinstance(top, h5py.Dataset):
             found = {top.name.rpartition("/")[2]: top}
         else:
             with sound(input_path, _KIND, *_DAMAGE):
                 found = dict(_datasets(h5py, top, "", frozenset({top.id})))
         picked, room = picked_members(found, array_names, input_path), options.room(output_path)
+        for name, dataset in picked.items():
+            _check_own(dataset, name, input_path)
         with sound(input_path, _KIND, *_DAMAGE):
             sources = [_source(h5py, raw, name, dataset, room) for name, dataset in picked.items()]
         named = one_name(sources, array_name, input_path)
@@ -63,7 +71,7 @@ def from_hdf5(
 @also_named(dataset_names="array_names")
 def to_hdf5(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_names: Names = None,
     *,
     array_name: Optional[str] = None,
@@ -80,7 +88,7 @@ def to_hdf5(
     TypeError for names that are no paths, KeyError for unknown ones, ValueError for another compression.
     """
     size = min(block_size(chunk_size), 4 * COPY)
-    h5py = need("h5py", "hdf5")
+    h5py = need("h5py")
     filters = _filters(compression, compression_opts)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         check_tree(found, "HDF5")
@@ -90,7 +98,7 @@ def to_hdf5(
                 _write(top, stored, filters, size, meter)
 
 
-def _opened(h5py: Any, path: PathLike) -> Any:
+def _opened(h5py: Any, path: FilePath) -> Any:
     """The file. Raises ValueError for one that is cut off or no HDF5."""
     with sound(path, _KIND, OSError):
         return h5py.File(path, "r")
@@ -105,6 +113,34 @@ def _filters(compression: Optional[str], level: Optional[int]) -> Dict[str, Any]
         if level > 9:
             raise ValueError(f"compression_opts must be at most 9, got {level}")
     return {"compression": compression, "compression_opts": level}
+
+
+def _member(h5py: Any, file: Any, path: str, origin: str) -> Any:
+    """The group or dataset at a path. Raises KeyError for none, ValueError for a link, which may lead elsewhere."""
+    member = file
+    for part in path.split("/"):
+        if part in ("", "."):
+            continue
+        link = member.get(part, getlink=True) if isinstance(member, h5py.Group) else None
+        if link is None:
+            raise KeyError(f"no group or dataset {path!r} in {origin}")
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{origin}: {part!r} is a link, and links are not followed")
+        member = member[part]
+    return member
+
+
+def _check_own(dataset: Any, name: str, origin: str) -> None:
+    """Raises ValueError for a dataset whose values lie in files that it names, which may be any of the machine."""
+    if dataset.is_virtual:
+        raise ValueError(
+            f"{origin}: dataset {name!r} is virtual, made of values of other datasets: store those, or a copy of it"
+        )
+    if dataset.external:
+        files = ", ".join(repr(part[0]) for part in dataset.external)
+        raise ValueError(
+            f"{origin}: dataset {name!r} keeps its values in other files ({files}): store a copy of it"
+        )
 
 
 def _datasets(h5py: Any, group: Any, prefix: str, around: FrozenSet[Any]) -> Iterator[Tuple[str, Any]]:

@@ -34,7 +34,7 @@ from numpack.io._import import (
 )
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike
 
 _MAGIC = b"\x93NUMPY"
 # How a .npz begins, with members and without; what comes at the end of a file does not make it one.
@@ -59,13 +59,14 @@ class _Header(NamedTuple):
 
 
 def from_npy(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     *,
     array_names: Names = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -74,8 +75,10 @@ def from_npy(
     `array_names` picks members of a .npz; `array_name` names a single array, otherwise the name of the member
     or the file's name without suffix. Memory: `chunk_size` bytes. Raises TypeError for dtypes that the store
     does not have, ValueError for damaged files, KeyError for unknown members.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    input_path = os.fsdecode(input_path)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     with ExitStack() as stack:
         file = stack.enter_context(open(input_path, "rb"))
         if file.read(4) in _ARCHIVES:
@@ -90,7 +93,7 @@ def from_npy(
 
 def to_npy(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_names: Names = None,
     compressed: bool = True,
     *,
@@ -103,9 +106,9 @@ def to_npy(
     array_names: None for all. compressed: deflate, for .npz alone. Memory: `chunk_size` bytes. Raises KeyError
     for unknown names, ValueError for another suffix or several arrays in a .npy.
     """
-    suffix = os.path.splitext(output_path)[1].lower()
+    suffix = os.path.splitext(os.fsdecode(output_path))[1].lower()
     if suffix not in (".npy", ".npz"):
-        raise ValueError(f"the file name must end in .npy or .npz, got {os.fspath(output_path)!r}")
+        raise ValueError(f"the file name must end in .npy or .npz, got {os.fsdecode(output_path)!r}")
     size = min(block_size(chunk_size), COPY)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         if suffix == ".npy":
@@ -138,7 +141,7 @@ def _from_file(file: IO[bytes], name: str) -> Source:
     return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, raw=raw, ahead=ahead)
 
 
-def _members(archive: zipfile.ZipFile, names: Names, origin: PathLike, stack: ExitStack) -> List[Source]:
+def _members(archive: zipfile.ZipFile, names: Names, origin: FilePath, stack: ExitStack) -> List[Source]:
     members = [
         (info.filename[:-4], f"member {at} {info.filename!r}", info)
         for at, info in enumerate(archive.infolist(), 1)

@@ -31,6 +31,7 @@ def from_dataframe(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -40,9 +41,10 @@ def from_dataframe(
     stored with the array. Missing values are NaN in columns of floats, `fill_null` where it is given, and
     otherwise a TypeError, as are columns that hold no numbers. Raises ValueError for values that `dtype` does not
     have, KeyError for unknown columns.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pd = need("pandas", "pandas")
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes)
+    pd = need("pandas")
     if not isinstance(df, pd.DataFrame):
         raise TypeError(f"df must be a pandas.DataFrame, got {type(df).__name__}")
     asked = number_dtype(dtype)
@@ -78,7 +80,7 @@ def to_dataframe(
     columns: names for the columns; None for those stored with the array, otherwise col0, col1, ... column_dtypes:
     whether columns get back the dtypes they came with. Raises TypeError for other shapes.
     """
-    pd = need("pandas", "pandas")
+    pd = need("pandas")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         if len(stored.shape) not in (1, 2):
             raise TypeError(f"a DataFrame has rows and columns, and {stored.name!r} has shape {stored.shape}")

@@ -28,7 +28,8 @@ from numpack.io._import import Options, block_size, stem, store_arrays
 from numpack.io._partial import new_file
 from numpack.io._prefetch import ended, read_ahead
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, PathLike, check_count
+from numpack.io._sizes import DEFAULT_BATCH_ROWS, DEFAULT_CHUNK_SIZE, FilePath, PathLike, check_count
+from numpack.io._tensors import storage_of
 from numpack.io.arrow import from_table as from_parquet_table
 from numpack.io.arrow import to_table as to_parquet_table
 
@@ -55,7 +56,7 @@ _SPARE = 16 << 20
 
 @also_named(column="columns", column_names="columns")
 def from_parquet(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_name: Optional[str] = None,
     columns: Optional[Sequence[str]] = None,
@@ -64,24 +65,26 @@ def from_parquet(
     dtype: Optional[npt.DTypeLike] = None,
     fill_null: Optional[float] = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
     """Stores the columns of a Parquet file as one array of shape (rows, columns), named after the file.
 
     columns: the columns to take, in this order; None for all. The dtype is the smallest that holds every column
-    exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of lists of
-    one length gives shape (rows, *length). Nulls are NaN in columns of floats, `fill_null` where it is given, and
-    otherwise a TypeError. Memory: `chunk_size` bytes; where a page of every column is more, columns pass through
-    temporary files beside the store, a row group at a time. Raises TypeError for columns that hold no numbers and
-    for integers that the common dtype cannot hold, KeyError for unknown columns, ValueError
-    for values that `dtype` does not have and for a file that is cut off or no Parquet.
+    exactly, or `dtype`. Names and dtypes of the columns are stored with the array. A single column of fixed-shape
+    tensors, or of lists of one length, gives shape (rows, *shape). Nulls are NaN in columns of floats, `fill_null`
+    where it is given, and otherwise a TypeError. Memory: `chunk_size` bytes; where a page of every column is more,
+    columns pass through temporary files beside the store, a row group at a time. Raises TypeError for columns that
+    hold no numbers and for integers that the common dtype cannot hold, KeyError for unknown columns, ValueError for
+    values that `dtype` does not have and for a file that is cut off or no Parquet.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
+    pa, pq = need("pyarrow"), need("pyarrow.parquet")
     damage = (pa.ArrowException, OSError)
     check_readable(input_path)
-    with _opened(pq, input_path, *damage) as file:
+    with pa.OSFile(os.fsencode(input_path)) as raw, _opened(pq, raw, input_path, *damage) as file:
         schema = picked(pa, file.schema_arrow, columns)
 
         def sections(limit: int) -> Iterator[Section]:
@@ -97,10 +100,10 @@ def from_parquet(
         return store_arrays([sound_source(source, input_path, _KIND, *damage)], output_path, options)
 
 
-def _opened(pq: Any, path: PathLike, *damage: Type[Exception]) -> Any:
+def _opened(pq: Any, raw: Any, path: FilePath, *damage: Type[Exception]) -> Any:
     """The file. Raises ValueError for one that is cut off or no Parquet."""
     with sound(path, _KIND, *damage):
-        return pq.ParquetFile(os.fsdecode(path), buffer_size=1 << 16, pre_buffer=False)
+        return pq.ParquetFile(raw, buffer_size=1 << 16, pre_buffer=False)
 
 
 def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> Iterator[Section]:
@@ -111,7 +114,9 @@ def _sections(pa: Any, file: Any, schema: Any, limit: int, chunk_size: int) -> I
     encoded = max((group.total_byte_size for group in groups), default=0)
     decoded = max((group.num_rows for group in groups), default=0) * row_width(schema)
     room = 2 * chunk_size // 3 + _SPARE
-    if 3 * max(encoded, decoded) <= room and not any(map(pa.types.is_nested, schema.types)):
+    if 3 * max(encoded, decoded) <= room and not any(
+        pa.types.is_nested(storage_of(pa, kind)) for kind in schema.types
+    ):
         yield Section(_group_reader(file, schema), count)
         return
     # Columns of one name cannot be asked for one by one.
@@ -165,11 +170,12 @@ def _reader(
 @also_named(column="columns", column_names="columns")
 def to_parquet(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_name: Optional[str] = None,
     *,
     columns: Optional[Sequence[str]] = None,
     column_dtypes: bool = True,
+    tensors: Optional[bool] = None,
     compression: Optional[str] = "snappy",
     row_group_size: int = DEFAULT_BATCH_ROWS,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
@@ -178,7 +184,9 @@ def to_parquet(
     """Writes an array to a Parquet file: a column for each column of a table, one of lists for more dimensions.
 
     columns: names for the columns; None for those stored with the array, otherwise col0, col1, ...
-    column_dtypes: whether columns get back the dtypes they came with. row_group_size: rows at most; fewer where
+    column_dtypes: whether columns get back the dtypes they came with. tensors: True for one column of Arrow's
+    fixed-shape tensors, a row in each; False for columns of numbers or of lists; None for what the array was made of.
+    row_group_size: rows at most; fewer where
     they would not fit into memory. Memory: `chunk_size` bytes. Raises TypeError for complex and 0-d arrays,
     ValueError for another compression and a row group without rows.
     """
@@ -186,14 +194,15 @@ def to_parquet(
     check_count("row_group_size", row_group_size, 1)
     if compression is not None and compression.lower() not in _CODECS:
         raise ValueError(f"compression must be None or one of {', '.join(_CODECS)}, got {compression!r}")
-    pa, pq = need("pyarrow", "parquet"), need("pyarrow.parquet", "parquet")
+    pa, pq = need("pyarrow"), need("pyarrow.parquet")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
-        kept = table_columns(stored, columns, column_dtypes)
+        kept = table_columns(stored, columns, column_dtypes, tensors)
         schema = table_schema(pa, stored, kept)
         rows = min(row_group_size, stored.rows_in(size))
         with (
             new_file(output_path) as partial,
-            pq.ParquetWriter(partial, schema, compression=compression or "none") as writer,
+            pa.OSFile(os.fsencode(partial), "wb") as file,
+            pq.ParquetWriter(file, schema, compression=compression or "none") as writer,
         ):
             for block in meter.count(stored.blocks(rows)):
                 writer.write_batch(table_batch(pa, schema, kept, block), row_group_size=rows)

@@ -11,12 +11,13 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Dict, Iterator, Optional, Tuple
-from urllib.parse import urlsplit
 
 from numpack import NumPack
 from numpack.io._errors import need
 from numpack.io._formats import ENDINGS, FORMATS
 from numpack.io._inputs import check_flag
+from numpack.io._max_bytes import Bound
+from numpack.io._partial import name_instead
 from numpack.io._progress import Meter, Progress
 from numpack.io._sizes import PathLike
 
@@ -47,6 +48,7 @@ def from_s3(
     *,
     array_name: Optional[str] = None,
     format_options: Optional[Dict[str, Any]] = None,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
     **storage_options: Any,
@@ -59,8 +61,10 @@ def from_s3(
     client_options, retry_config, ...) or their names in s3fs and boto3; what is missing comes from the environment.
     Needs disk space for the object beside the store. Raises FileNotFoundError for a missing bucket or object,
     PermissionError for refused credentials, OSError for a connection that stays cut, and what the format raises.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
     check_flag("drop_if_exists", drop_if_exists)
+    Bound(max_bytes, None)
     chosen = _chosen(s3_path, format)
     bucket, key = _split(s3_path)
     place = Path(os.path.realpath(output_path)).parent
@@ -73,10 +77,15 @@ def from_s3(
             _download(_store(bucket, storage_options), key, local, progress)
         options = {
             "drop_if_exists": drop_if_exists,
+            "max_bytes": max_bytes,
             "return_npk_obj": return_npk_obj,
             **(format_options or {}),
         }
-        return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
+        try:
+            return _FORMATS[chosen].read(local, output_path, array_name=name, **options)
+        except Exception as error:
+            name_instead(error, os.fspath(local), s3_path)
+            raise
 
 
 def to_s3(
@@ -105,7 +114,7 @@ def to_s3(
 def object_exists(path: str) -> bool:
     """Whether there is an object at "s3://bucket/key". Errors as for `from_s3`, but for a missing bucket."""
     bucket, key = _split(path)
-    obstore = need("obstore", "s3")
+    obstore = need("obstore")
     try:
         with _errors(path):
             obstore.head(_store(bucket, {}), key)
@@ -117,7 +126,7 @@ def object_exists(path: str) -> bool:
 def _chosen(path: str, name: str) -> str:
     """The format of an object. Raises ValueError for others."""
     if name == "auto":
-        name = PurePosixPath(urlsplit(path).path).suffix.lstrip(".").lower()
+        name = PurePosixPath(path).suffix.lstrip(".").lower()
     name = ENDINGS.get(name, name)
     if name not in _FORMATS:
         raise ValueError(f"{path}: format {name!r} is none of {', '.join(_FORMATS)}")
@@ -125,9 +134,14 @@ def _chosen(path: str, name: str) -> str:
 
 
 def _split(path: str) -> Tuple[str, str]:
+    """Bucket and key, which is taken as it stands: #, ? and % are characters like any other."""
     bucket, _, key = path.partition("://")[2].partition("/")
     if not path.startswith("s3://") or not bucket or not key:
         raise ValueError(f"expected s3://bucket/key, got {path!r}")
+    if any(part in ("", ".", "..") for part in key.split("/")):
+        raise ValueError(
+            f"{path}: a part between slashes is empty or dots, of which the library makes another key"
+        )
     return bucket, key
 
 
@@ -135,12 +149,12 @@ def _store(bucket: str, options: Dict[str, Any]) -> Any:
     known = {_ALIASES.get(name, name): value for name, value in options.items()}
     if str(known.get("endpoint", "")).startswith("http://"):
         known["client_options"] = {"allow_http": True, **known.get("client_options", {})}
-    return need("obstore.store", "s3").S3Store(bucket, **known)
+    return need("obstore.store").S3Store(bucket, **known)
 
 
 def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
     """Reads the object part by part; every part must be of the version that was there at first."""
-    obstore = need("obstore", "s3")
+    obstore = need("obstore")
     head = obstore.head(store, key)
     size, tag = head["size"], head.get("e_tag")
     with open(local, "wb") as file, Meter(progress, size) as meter:
@@ -155,7 +169,7 @@ def _download(store: Any, key: str, local: Path, progress: Progress) -> None:
 
 def _upload(store: Any, key: str, local: Path, progress: Progress) -> None:
     """Sends the file part by part; the object shows when the last one has arrived."""
-    obstore = need("obstore", "s3")
+    obstore = need("obstore")
     with open(local, "rb") as file, Meter(progress, local.stat().st_size) as meter:
         obstore.put(store, key, _parts(file, meter), chunk_size=_PART)
 
@@ -170,7 +184,7 @@ def _parts(file: IO[bytes], meter: Meter) -> Iterator[bytes]:
 @contextmanager
 def _errors(path: str) -> Iterator[None]:
     """obstore's exceptions as Python's own."""
-    exceptions = need("obstore.exceptions", "s3")
+    exceptions = need("obstore.exceptions")
     try:
         yield
     except (exceptions.NotFoundError, FileNotFoundError) as error:

@@ -33,7 +33,7 @@ from numpack.io._import import (
 )
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike
 
 _DTYPES = {
     "BOOL": "bool",
@@ -55,7 +55,7 @@ _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 @also_named(keys="array_names")
 def from_safetensors_file(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_names: Names = None,
     *,
@@ -63,6 +63,7 @@ def from_safetensors_file(
     drop_if_exists: bool = False,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -71,8 +72,10 @@ def from_safetensors_file(
     array_names: the tensors to take, None for all; array_name: another name for a single one. bfloat16: None
     refuses it, "float32" stores the same values, "uint16" the bits. Memory: `chunk_size` bytes. Raises TypeError
     for dtypes that the store does not have, KeyError for unknown names, ValueError for a damaged file.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    input_path = os.fsdecode(input_path)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     check_bfloat16(bfloat16)
     header, start = _read_header(input_path)
     tensors = picked_members(header["tensors"], array_names, input_path)
@@ -84,7 +87,7 @@ def from_safetensors_file(
 @also_named(keys="array_names")
 def to_safetensors_file(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_names: Names = None,
     *,
     array_name: Optional[str] = None,
@@ -117,6 +120,7 @@ def from_tensor_dict(
     drop_if_exists: bool = False,
     *,
     bfloat16: Bfloat16 = None,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -124,10 +128,11 @@ def from_tensor_dict(
 
     Raises TypeError for something other than such a dict, for dtypes that the store does not have, and for masked
     arrays.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
     from numpack.io.torch import tensor_array
 
-    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
+    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj, max_bytes)
     check_bfloat16(bfloat16)
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a dictionary of name: array, got {type(tensors).__name__}")
@@ -159,7 +164,7 @@ def to_tensor_dict(
     return {name: array_tensor(name, array) for name, array in arrays.items()}
 
 
-def get_safetensors_metadata(input_path: PathLike) -> Dict[str, Any]:
+def get_safetensors_metadata(input_path: FilePath) -> Dict[str, Any]:
     """What a SafeTensors file says of itself, without reading tensors.
 
     Returns {"metadata": {str: str}, "tensors": {name: {"dtype": SafeTensors' name, "shape": tuple}}}.
@@ -174,7 +179,7 @@ def get_safetensors_metadata(input_path: PathLike) -> Dict[str, Any]:
 
 @also_named(keys="array_names")
 def iter_safetensors(
-    input_path: PathLike, array_names: Names = None, *, bfloat16: Bfloat16 = None
+    input_path: FilePath, array_names: Names = None, *, bfloat16: Bfloat16 = None
 ) -> Iterator[Tuple[str, np.ndarray]]:
     """Names and ndarrays of a SafeTensors file, one tensor in memory at a time; errors as for reading it.
 
@@ -188,14 +193,14 @@ def iter_safetensors(
             yield name, read_whole(source, DEFAULT_CHUNK_SIZE)
 
 
-def _read_header(path: PathLike) -> Tuple[Dict[str, Any], int]:
+def _read_header(path: FilePath) -> Tuple[Dict[str, Any], int]:
     """Metadata and tensors of a file that the library finds sound, and where the data begins."""
-    safetensors = need("safetensors", "safetensors")
+    safetensors = need("safetensors")
     try:
-        with safetensors.safe_open(os.fspath(path), framework="numpy"):
+        with safetensors.safe_open(os.fsdecode(path), framework="numpy"):
             pass
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{os.fspath(path)} is no sound SafeTensors file: {error}") from None
+        raise ValueError(f"{os.fsdecode(path)} is no sound SafeTensors file: {error}") from None
     with open(path, "rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         tensors = json.loads(file.read(length), object_pairs_hook=partial(_unique, path))
@@ -203,7 +208,7 @@ def _read_header(path: PathLike) -> Tuple[Dict[str, Any], int]:
     return {"metadata": metadata, "tensors": tensors}, 8 + length
 
 
-def _unique(path: PathLike, pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _unique(path: FilePath, pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     """An object of JSON. Raises ValueError for a key that it has twice, of which JSON would keep the last."""
     found: Dict[str, Any] = {}
     for name, value in pairs:

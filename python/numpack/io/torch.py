@@ -6,6 +6,7 @@ Files are read with weights only: no code in them runs. What is no tensor of pla
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Iterator, Mapping, Optional, Tuple
 
 import numpy as np
@@ -28,11 +29,11 @@ from numpack.io._import import (
 from numpack.io._inputs import plain_array
 from numpack.io._partial import new_file
 from numpack.io._progress import Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike, estimate_chunk_rows
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, estimate_chunk_rows
 
 
 def from_pt(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     key: Optional[str] = None,
     *,
@@ -41,6 +42,7 @@ def from_pt(
     array_names: Names = None,
     bfloat16: Bfloat16 = None,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -49,13 +51,15 @@ def from_pt(
     Dicts in dicts become names with a slash. key: the entry to take, "a/b" for one in a dict; array_names: the
     tensors to take, None for all; array_name: another name for a single one, otherwise the file's without suffix.
     bfloat16: None refuses it, "float32" stores the same values, "uint16" the bits. The file is mapped, so memory is
-    `chunk_size` bytes (PyTorch before 2.1 and files of before 1.6 are read whole). Raises TypeError for what is no
-    tensor of a dtype that the store has, KeyError for unknown names, ValueError for files that weights-only reading
-    refuses.
+    `chunk_size` bytes (PyTorch before 2.1, files of before 1.6 and names that are not UTF-8: all of it). Raises
+    TypeError for what is no tensor of a dtype that the store has, KeyError for unknown names, ValueError for files
+    that weights-only reading refuses.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
+    input_path = os.fsdecode(input_path)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
     check_bfloat16(bfloat16)
-    torch = need("torch", "torch")
+    torch = need("torch")
     own = (key or "").rpartition("/")[2] or stem(input_path)
     entries = _flat(_picked(_load(torch, input_path), key), ())
     flat = (
@@ -69,7 +73,7 @@ def from_pt(
 
 def to_pt(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_names: Names = None,
     as_dict: bool = True,
     *,
@@ -85,12 +89,12 @@ def to_pt(
     arrays with as_dict=False.
     """
     block_size(chunk_size)
-    torch = need("torch", "torch")
+    torch = need("torch")
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         tensors = {stored.name: array_tensor(stored.name, stored.mapped()) for stored in found}
         content = tensors if as_dict else tensors[only(found).name]
         with new_file(output_path) as partial:
-            torch.save(content, os.fspath(partial))
+            _save(torch, content, partial)
         for stored in found:
             meter.add(stored.nbytes)
 
@@ -102,15 +106,17 @@ def from_tensor(
     drop_if_exists: bool = False,
     *,
     bfloat16: Bfloat16 = None,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
     """Stores a tensor from any device, or anything numpy.asarray takes. bfloat16: as for `from_pt`.
 
     Raises TypeError for dtypes that the store does not have, and for masked arrays.
+    max_bytes: how many bytes the arrays may have; None for any.
     """
     check_bfloat16(bfloat16)
-    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj)
+    options = Options(drop_if_exists, DEFAULT_CHUNK_SIZE, progress, return_npk_obj, max_bytes)
     return store_arrays(
         [in_memory(array_name, tensor_array(array_name, tensor, bfloat16))], output_path, options
     )
@@ -129,7 +135,7 @@ def to_tensor(
     array_name may be left out when the store has one array. Raises KeyError, ValueError, and TypeError for dtypes
     that this PyTorch does not have.
     """
-    need("torch", "torch")
+    need("torch")
     with stored_array(input_path, array_name) as stored, metered([stored], progress) as meter:
         tensor = array_tensor(stored.name, stored.load(meter))
     return tensor if device is None and dtype is None else tensor.to(device=device, dtype=dtype)
@@ -145,7 +151,7 @@ def tensor_array(name: str, tensor: Any, bfloat16: Bfloat16 = None) -> np.ndarra
             return plain_array(tensor)
         except TypeError as error:
             raise TypeError(f"array {name!r}: {error}") from None
-    torch = need("torch", "torch")
+    torch = need("torch")
     _check_plain(torch, name, tensor)
     plain = tensor.detach().cpu().resolve_conj().resolve_neg()
     if plain.dtype == torch.bfloat16:
@@ -159,26 +165,46 @@ def tensor_array(name: str, tensor: Any, bfloat16: Bfloat16 = None) -> np.ndarra
 
 def array_tensor(name: str, array: np.ndarray) -> Any:
     """An ndarray as a torch.Tensor over the same memory. Raises TypeError for dtypes PyTorch does not have."""
-    torch = need("torch", "torch")
+    torch = need("torch")
     try:
         return torch.from_numpy(array)
     except TypeError:
         raise TypeError(f"array {name!r}: this PyTorch has no {array.dtype}") from None
 
 
-def _load(torch: Any, path: PathLike) -> Any:
+def _save(torch: Any, content: Any, path: Path) -> None:
+    if _is_utf8(os.fspath(path)):
+        torch.save(content, os.fspath(path))
+        return
+    with open(path, "wb") as file:
+        torch.save(content, file)
+
+
+def _load(torch: Any, path: str) -> Any:
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2])
-    mapped = {"mmap": True} if version >= (2, 1) and _is_zip(path) else {}
+    mapped = {"mmap": True} if version >= (2, 1) and _is_zip(path) and _is_utf8(path) else {}
     try:
-        return torch.load(os.fspath(path), map_location="cpu", weights_only=True, **mapped)
+        if _is_utf8(path):
+            return torch.load(path, map_location="cpu", weights_only=True, **mapped)
+        with open(path, "rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:
         # The reader of weights raises whatever a damaged file makes it stumble over, also IndexError and KeyError.
-        raise ValueError(f"{os.fspath(path)} is no .pt file of weights only: {error}") from None
+        raise ValueError(f"{path} is no .pt file of weights only: {error}") from None
 
 
-def _is_zip(path: PathLike) -> bool:
+def _is_utf8(path: str) -> bool:
+    """Whether PyTorch can open the file by its name, which it must for mapping it."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_zip(path: FilePath) -> bool:
     with open(path, "rb") as file:
         return file.read(4) == b"PK\x03\x04"
 

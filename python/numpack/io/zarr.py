@@ -25,7 +25,7 @@ from numpack.io._import import (
 )
 from numpack.io._partial import new_folder
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike
 from numpack.io._spill import Room
 from numpack.io._zarr_rows import row_chunks
 
@@ -39,7 +39,7 @@ _LONGEST_PART = 255
 
 
 def from_zarr(
-    input_path: PathLike,
+    input_path: FilePath,
     output_path: PathLike,
     array_names: Names = None,
     group: str = "/",
@@ -47,6 +47,7 @@ def from_zarr(
     array_name: Optional[str] = None,
     drop_if_exists: bool = False,
     chunk_size: int = DEFAULT_CHUNK_SIZE,
+    max_bytes: Optional[int] = None,
     progress: Progress = None,
     return_npk_obj: bool = False,
 ) -> Optional[NumPack]:
@@ -56,9 +57,11 @@ def from_zarr(
     arrays to take, None for all; array_name: another name for a single one. Memory: `chunk_size` bytes, or
     one compressed chunk where that is more. Raises TypeError for dtypes that the store does not have,
     KeyError for unknown names, FileNotFoundError.
+    max_bytes: how many bytes the arrays may have; None: a thousand times the file's, or 1 GiB.
     """
-    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj)
-    zarr = need("zarr", "zarr")
+    input_path = os.fsdecode(input_path)
+    options = Options(drop_if_exists, chunk_size, progress, return_npk_obj, max_bytes, input_path)
+    zarr = need("zarr")
     # Chunks are opened one by one, and the program may be in another folder by then.
     top = _opened(zarr, os.path.abspath(input_path), group.strip("/"))
     if isinstance(top, zarr.Array):
@@ -73,7 +76,7 @@ def from_zarr(
 @also_named(compressor="compressors")
 def to_zarr(
     input_path: PathLike,
-    output_path: PathLike,
+    output_path: FilePath,
     array_names: Names = None,
     *,
     array_name: Optional[str] = None,
@@ -96,7 +99,7 @@ def to_zarr(
     reason = _refusal(group.strip("/"), zarr_format)
     if reason is not None:
         raise ValueError(f"Zarr cannot hold the group {group!r}: {reason}")
-    zarr = need("zarr", "zarr")
+    zarr = need("zarr")
     _check_folder(output_path)
     with stored_arrays(input_path, array_names, array_name) as found, metered(found, progress) as meter:
         _check_names(found, zarr_format)
@@ -130,16 +133,16 @@ def _refusal(path: str, zarr_format: int) -> Optional[str]:
     return None
 
 
-def _check_folder(path: PathLike) -> None:
+def _check_folder(path: FilePath) -> None:
     """Raises FileExistsError for what must not be replaced."""
     if not os.path.exists(path):
         return
     if not os.path.isdir(path):
-        raise FileExistsError(f"{os.fspath(path)} is a file: Zarr makes a folder")
+        raise FileExistsError(f"{os.fsdecode(path)} is a file: Zarr makes a folder")
     # What a file system makes of itself is nobody's.
-    inside = [name for name in os.listdir(path) if name != "lost+found"]
+    inside = [name for name in os.listdir(os.fsdecode(path)) if name != "lost+found"]
     if inside and not any(mark in inside for mark in _MARKS):
-        raise FileExistsError(f"{os.fspath(path)} is a folder that holds something other than Zarr")
+        raise FileExistsError(f"{os.fsdecode(path)} is a folder that holds something other than Zarr")
 
 
 def _opened(zarr: Any, folder: str, path: str) -> Any:

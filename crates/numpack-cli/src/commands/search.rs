@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use numpack::vector::{Filter, Hits, Metric, SearchOptions, Vectors};
+use numpack::vector::{Hits, Metric, SearchOptions, Vectors};
 use numpack::{ArrayMetadata, DataType, NpkError, Store};
 use serde_json::{Value, json};
 
@@ -14,7 +14,6 @@ use crate::open::open;
 use crate::outcome::Outcome;
 use crate::output::Output;
 use crate::progress::Work;
-use crate::slice::Slice;
 use crate::values::{Element, float};
 
 /// Queries in memory of their own.
@@ -34,10 +33,9 @@ pub(crate) fn search(args: &Search, output: &mut Output) -> Result<Outcome, Fail
     let metric: Metric = args.metric.parse()?;
     let queries = queries(args, &store, &array, metric)?;
     let vectors = Vectors::from_bytes(&queries.bytes, queries.dtype, &queries.shape)?;
-    let filter = args.rows.map(|Slice { start, stop, step }| Filter::Slice { start, stop, step });
     // Shows nothing: a search is done before a bar could tell when.
     let work = Work::new("", false)?;
-    let options = SearchOptions { filter, cancel: Some(work.stop()) };
+    let options = SearchOptions { rows: args.rows.unwrap_or_default(), cancel: Some(work.stop()) };
     let hits = store.search(&args.array, &vectors, args.k, metric, &options)?;
     drop(work);
     let groups = Groups { hits, queries: vectors.rows() };

@@ -7,10 +7,10 @@ use std::process::Output;
 
 use super::command;
 
-/// A program that says it is the package in this version, and then what it was started with.
+/// A program that answers when it is asked for the package, and otherwise says what it was started with.
 fn interpreter(path: &Path, says: &str) {
     let script = format!(
-        "#!/bin/sh\n[ \"$3\" = --version ] && {{ {says}; exit; }}\necho \"$0\" \"$PYTHONSAFEPATH\"\n\
+        "#!/bin/sh\n[ \"$1\" = -c ] && {{ {says}; exit; }}\necho \"$0\" \"$PYTHONSAFEPATH\"\n\
          printf '<%s>' \"$@\"\necho told >&2\nexit 7\n"
     );
     fs::write(path, script).unwrap();
@@ -68,10 +68,10 @@ fn without_the_package_it_is_said_how_to_have_it() {
     interpreter(&dir.path().join("bin/python3"), "echo numpack 99.0.0");
     interpreter(&dir.path().join("bin/python"), "exit 1");
     for (file, extra) in [
-        ("a.csv", "'numpack=="),
-        ("a.h5", "'numpack[hdf5]=="),
-        ("a.pt", "'numpack[torch]=="),
-        ("s3://b/a.h5", "'numpack[s3]=="),
+        ("a.csv", "pip install '.'"),
+        ("a.h5", "pip install '.[hdf5]'"),
+        ("a.pt", "pip install '.[torch]'"),
+        ("s3://b/a.h5", "pip install '.[s3]'"),
     ] {
         fs::write(dir.path().join("a.csv"), "").unwrap();
         fs::write(dir.path().join("a.h5"), "").unwrap();
@@ -79,13 +79,42 @@ fn without_the_package_it_is_said_how_to_have_it() {
         let output = run(dir.path(), None, &["import", file, "data.npk"]);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{told}");
-        for part in ["python3 has numpack 99.0.0", "python does not have it", "pip install", extra] {
+        for part in ["python3 has numpack 99.0.0", "python does not have it", "its source", extra] {
             assert!(told.contains(part), "{file}: {told}");
         }
+        assert!(!told.contains("install numpack") && !told.contains("install 'numpack"), "{told}");
     }
     let output = run(dir.path(), Some("no such program"), &ARGUMENTS);
     let told = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("no such program cannot be started"), "{told}");
     assert!(!dir.path().join("data.npk").exists());
+}
+
+/// A module `numpack` in a folder of its own, and what a real interpreter says of it.
+fn told_of(package: &[(&str, &str)]) -> String {
+    let dir = folder();
+    fs::create_dir_all(dir.path().join("lib/numpack/io")).unwrap();
+    for (file, text) in package {
+        fs::write(dir.path().join("lib/numpack").join(file), text).unwrap();
+    }
+    let mut command = command(dir.path(), &ARGUMENTS);
+    command.env("PYTHONPATH", dir.path().join("lib")).env("NUMPACK_PYTHON", "python3");
+    String::from_utf8(command.output().unwrap().stderr).unwrap()
+}
+
+#[test]
+fn another_package_of_the_same_name_is_not_ours() {
+    let version = concat!("__version__ = '", env!("CARGO_PKG_VERSION"), "'\n");
+    let program = "print('numpack', '0.1.0')\n";
+    let told = told_of(&[("__init__.py", version), ("__main__.py", program)]);
+    assert!(told.contains("python3 has another package of that name"), "{told}");
+    let told = told_of(&[("__init__.py", version), ("__main__.py", program), ("io/__init__.py", "")]);
+    assert!(told.contains("python3 has another package of that name"), "{told}");
+    let told = told_of(&[("__init__.py", "raise ImportError('broken')"), ("__main__.py", program)]);
+    assert!(told.contains("python3 does not have it"), "{told}");
+    let own = "def import_file(): pass\n";
+    let other_version =
+        [("__init__.py", "__version__ = '99.0.0'"), ("io/__init__.py", ""), ("io/_program.py", own)];
+    assert!(told_of(&other_version).contains("python3 has numpack 99.0.0"));
 }

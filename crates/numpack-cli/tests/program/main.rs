@@ -1,12 +1,13 @@
 //! The program through real processes: on pipes, on terminals of several widths, with signals.
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod import_export;
+mod inspect;
 mod interpreter;
+mod maintain;
 mod npy;
 mod search;
-mod stores;
+mod terminal;
 
 use std::fs::{self, File};
 use std::io::Read;

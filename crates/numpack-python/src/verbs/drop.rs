@@ -1,11 +1,11 @@
 //! `drop`: arrays, or rows of them; `reset`: all arrays.
 
-use numpack::{RawDrop, Store};
+use numpack::Store;
 use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::input::names_of;
-use crate::row_indexes::{Rows, unless_rows_changed, until_rows_stay};
+use crate::row_indexes::Rows;
 use crate::store::NumPack;
 
 #[pymethods]
@@ -31,18 +31,9 @@ impl NumPack {
             let names: Vec<&str> = names.iter().map(|name| &**name).collect();
             return open.write(py, |store| store.drop_many(&names));
         };
-        until_rows_stay(|| {
-            let rows = names
-                .iter()
-                .map(|name| Rows::new(indexes, || open.rows_of(name)))
-                .collect::<PyResult<Vec<_>>>()?;
-            let drops: Vec<_> = names
-                .iter()
-                .zip(&rows)
-                .map(|(name, rows)| RawDrop { name, indexes: rows.as_slice(), of: rows.of() })
-                .collect();
-            open.write(py, |store| unless_rows_changed(store.drop_rows_raw(&drops)))
-        })
+        let rows = Rows::new(indexes)?;
+        let drops: Vec<_> = names.iter().map(|name| (&**name, rows.selection())).collect();
+        open.write(py, |store| store.drop_rows_many(&drops))
     }
 
     /// reset(): removes every array, in one commit.

@@ -13,7 +13,9 @@ impl NumPack {
     /// get_metadata(): what is known of every array that is not hidden, without reading rows.
     ///
     /// Returns {"arrays": {name: {shape, dtype, size, modify_time, deleted_rows, file_bytes, data_file}},
-    /// "path": str, "total_size": bytes of all live rows}. Sizes in bytes, times in microseconds since 1970.
+    /// "path" and "base_dir": the store's folder, "total_arrays": how many arrays, "total_size": bytes of all live
+    /// rows, "last_modified": the latest modify_time, None without arrays}. Sizes in bytes, times in microseconds
+    /// since 1970.
     fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         if let Some(batch) = self.batch(py)? {
             return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
@@ -35,7 +37,11 @@ impl NumPack {
         }
         let metadata = PyDict::new(py);
         metadata.set_item("arrays", arrays)?;
-        metadata.set_item("path", open.store.path().as_os_str())?;
+        for name in ["path", "base_dir"] {
+            metadata.set_item(name, open.store.path().as_os_str())?;
+        }
+        metadata.set_item("total_arrays", found.len())?;
+        metadata.set_item("last_modified", found.iter().map(|array| array.last_modified).max())?;
         metadata.set_item("total_size", found.iter().map(|array| array.size_bytes).sum::<u64>())?;
         Ok(metadata)
     }

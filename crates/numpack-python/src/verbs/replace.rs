@@ -5,7 +5,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 
 use crate::input::Inputs;
-use crate::row_indexes::{Rows, unless_rows_changed, until_rows_stay};
+use crate::row_indexes::Rows;
 use crate::store::NumPack;
 
 #[pymethods]
@@ -23,29 +23,15 @@ impl NumPack {
         }
         let open = self.opened(py)?;
         let inputs = Inputs::new(arrays, |name| open.dtype_of(name).map(Some))?;
+        let rows = Rows::new(indexes)?;
+        let (selection, one) = (rows.selection(), rows.may_be_one());
         let mut parts = Vec::with_capacity(inputs.0.len());
         for (name, input) in inputs.0 {
-            let rows = Rows::new(indexes, || open.rows_of(&name))?;
-            let one = rows.as_slice().len() == 1;
             let single = one && input.ndim() + 1 == open.shape_of(&name)?.len();
-            parts.push((name, if single { input.into_one_row() } else { input }.into_copied(), rows));
+            parts.push((name, if single { input.into_one_row() } else { input }.into_copied()));
         }
-        until_rows_stay(|| {
-            let raw: Vec<RawRows<'_>> = parts
-                .iter()
-                .map(|(name, input, rows)| RawRows {
-                    rows: input.raw(name),
-                    indexes: rows.as_slice(),
-                    of: rows.of(),
-                })
-                .collect();
-            if let Some(done) = open.write(py, |store| unless_rows_changed(store.replace_raw(&raw)))? {
-                return Ok(Some(done));
-            }
-            for (name, _, rows) in &mut parts {
-                *rows = Rows::new(indexes, || open.rows_of(name))?;
-            }
-            Ok(None)
-        })
+        let raw: Vec<RawRows<'_>> =
+            parts.iter().map(|(name, input)| RawRows { rows: input.raw(name), selection }).collect();
+        open.write(py, |store| store.replace_raw(&raw))
     }
 }

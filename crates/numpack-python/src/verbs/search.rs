@@ -1,83 +1,16 @@
 //! `search`: exact top-k over a stored array.
 
-use numpack::vector::{Filter, SearchOptions};
-use numpy::{PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyIndexError, PyOverflowError};
+use numpack::rows::Selection;
+use numpack::vector::SearchOptions;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::PySlice;
 
 use crate::errors::raise;
-use crate::input::{Input, numpy};
-use crate::memory::bytes_of;
+use crate::input::Input;
 use crate::row_indexes::Rows;
 use crate::search::{flat, k_of, metric_of, run};
 use crate::store::NumPack;
-
-/// Which rows to search, as a program gave them.
-enum Where<'py> {
-    All,
-    Mask(Vec<bool>),
-    Rows(Rows<'py>),
-    Slice([Option<i64>; 3]),
-}
-
-impl<'py> Where<'py> {
-    fn new(rows: Option<&Bound<'py, PyAny>>) -> PyResult<Self> {
-        let Some(rows) = rows else { return Ok(Where::All) };
-        if let Ok(slice) = rows.cast::<PySlice>() {
-            let part = |name| end_of(&slice.getattr(name)?);
-            return Ok(Where::Slice([part("start")?, part("stop")?, part("step")?]));
-        }
-        let array = match rows.cast::<PyUntypedArray>() {
-            Ok(array) => array.clone(),
-            Err(_) => numpy(rows.py())?.call_method1(intern!(rows.py(), "asarray"), (rows,))?.cast_into()?,
-        };
-        if array.dtype().kind() != b'b' {
-            return Rows::new(&array, || Ok(0)).map(Where::Rows);
-        }
-        if array.ndim() != 1 {
-            let text = format!("a mask has one flag for every row, got shape {:?}", array.shape());
-            return Err(PyIndexError::new_err(text));
-        }
-        let array = numpy(rows.py())?.call_method1(intern!(rows.py(), "ascontiguousarray"), (array,))?;
-        let flags = bytes_of(&array.cast_into()?).iter().map(|&flag| flag != 0).collect();
-        Ok(Where::Mask(flags))
-    }
-
-    /// An error for a mask that is about another number of rows.
-    fn check(&self, rows: u64) -> PyResult<()> {
-        match self {
-            Where::Mask(flags) if flags.len() as u64 != rows => Err(PyIndexError::new_err(format!(
-                "boolean index did not match: the array has {rows} rows, the mask {}",
-                flags.len()
-            ))),
-            _ => Ok(()),
-        }
-    }
-
-    fn filter(&self) -> Option<Filter<'_>> {
-        match self {
-            Where::All => None,
-            Where::Mask(flags) => Some(Filter::Mask(flags)),
-            Where::Rows(rows) => Some(Filter::Rows(rows.as_slice())),
-            Where::Slice([start, stop, step]) => {
-                Some(Filter::Slice { start: *start, stop: *stop, step: *step })
-            }
-        }
-    }
-}
-
-/// An end of a slice; numbers beyond all rows are as good as the largest.
-fn end_of(end: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
-    match end.extract::<Option<i64>>() {
-        Err(error) if error.is_instance_of::<PyOverflowError>(end.py()) => {
-            Ok(Some(if end.lt(0)? { i64::MIN } else { i64::MAX }))
-        }
-        other => other,
-    }
-}
 
 #[pymethods]
 impl NumPack {
@@ -108,13 +41,12 @@ impl NumPack {
         }
         let (open, metric, k) = (self.opened(py)?, metric_of(&metric)?, k_of(k)?);
         let stored = open.store.get_array_metadata(&array_name).map_err(raise)?;
-        let (input, rows) = (Input::question(queries, stored.dtype)?, Where::new(r#where)?);
-        rows.check(stored.shape.first().copied().unwrap_or(0))?;
+        let (input, rows) = (Input::question(queries, stored.dtype)?, r#where.map(Rows::new).transpose()?);
         let vectors = input.vectors()?;
         let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
-        let filter = rows.filter();
+        let rows = rows.as_ref().map_or(Selection::All, Rows::selection);
         let hits = run(py, work, |cancel| {
-            let options = SearchOptions { filter, cancel: Some(cancel) };
+            let options = SearchOptions { rows, cancel: Some(cancel) };
             open.store.search(&array_name, &vectors, k, metric, &options)
         })?;
         let shape = (vectors.rows(), hits.k);

@@ -41,6 +41,7 @@ pub struct Mapping {
     writable: bool,
 }
 
+#[expect(clippy::len_without_is_empty, reason = "a length in bytes, not a collection")]
 impl Mapping {
     /// Takes over a raw mapping whose first `confirmed` bytes are backed by the file.
     pub(crate) fn new(raw: MmapRaw, confirmed: u64, writable: bool) -> Mapping {
@@ -50,11 +51,6 @@ impl Mapping {
     /// Bytes that may be accessed.
     pub fn len(&self) -> u64 {
         self.confirmed.load(Ordering::Acquire)
-    }
-
-    /// Whether no byte may be accessed.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Bytes of address space, confirmed or not.

@@ -7,6 +7,7 @@
 pub(crate) mod cached;
 pub(crate) mod control;
 pub(crate) mod data_file;
+pub(crate) mod folders;
 pub(crate) mod lock;
 mod mapping;
 mod name;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::disk::mapping::Mapping;
 use crate::disk::name::FileName;
@@ -116,7 +117,7 @@ unsafe impl Folder for OsFolder {
         let open = || rustix::fs::openat(&self.dir, name.to_string(), flags, mode);
         let file = match open() {
             // A file that an interrupted call left behind: nothing refers to it, a new one takes its name.
-            Err(rustix::io::Errno::EXIST) if access == Access::Create => {
+            Err(Errno::EXIST) if access == Access::Create => {
                 self.remove(name)?;
                 open()?
             }
@@ -159,6 +160,15 @@ unsafe impl Folder for OsFolder {
         Ok(rustix::fs::fsync(&self.dir)?)
     }
 
+    fn sync_name(&self) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match rustix::fs::openat(&self.dir, "..", flags, Mode::empty()) {
+            // A parent that may only be passed through, or that is gone.
+            Err(Errno::ACCESS | Errno::PERM | Errno::NOENT) => Ok(()),
+            parent => Ok(rustix::fs::fsync(parent?)?),
+        }
+    }
+
     fn check_present(&self) -> io::Result<()> {
         if rustix::fs::fstat(&self.dir)?.st_nlink == 0 {
             return Err(io::Error::new(ErrorKind::NotFound, "the store's folder was removed"));
@@ -191,7 +201,7 @@ unsafe impl StorageFile for OsFile {
     fn read_at(&self, mut buf: &mut [MaybeUninit<u8>], mut offset: u64) -> io::Result<()> {
         while !buf.is_empty() {
             let (read, rest) = match rustix::io::pread(&self.file, &mut *buf, offset) {
-                Err(rustix::io::Errno::INTR) => continue,
+                Err(Errno::INTR) => continue,
                 other => other?,
             };
             if read.is_empty() {
@@ -224,7 +234,6 @@ unsafe impl StorageFile for OsFile {
 
     #[cfg(target_os = "linux")]
     fn allocate(&self, offset: u64, len: u64) -> io::Result<()> {
-        use rustix::io::Errno;
         match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), offset, len) {
             // tmpfs of old kernels and network file systems: later writes reserve as they go.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.grow(offset + len),
@@ -328,7 +337,7 @@ fn write_parts(file: &File, parts: &[&[u8]], offset: u64) -> io::Result<()> {
     let slices: Vec<io::IoSlice<'_>> = parts.iter().map(|part| io::IoSlice::new(part)).collect();
     let mut written = loop {
         match rustix::io::pwritev(file, &slices, offset) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             other => break other?,
         }
     };

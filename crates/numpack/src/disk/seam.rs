@@ -99,6 +99,12 @@ pub unsafe trait Folder: Send + Sync + Debug {
     /// The system's error.
     fn sync(&self) -> io::Result<()>;
 
+    /// Makes the folder's own name durable, as far as its parent can be opened.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn sync_name(&self) -> io::Result<()>;
+
     /// An error when the folder was removed: what is written to its open files is lost with them.
     ///
     /// # Errors

@@ -57,12 +57,6 @@ impl ArrayState {
         self.shape.iter().skip(1).product()
     }
 
-    /// Elements of all rows that are not deleted.
-    pub(crate) fn elements(&self) -> u64 {
-        // The row first: a product that is checked to fit, also where rows of no elements are many.
-        self.rows() * self.row_elements()
-    }
-
     /// Committed bytes of the data file.
     pub(crate) fn bytes(&self) -> u64 {
         self.physical_rows() * self.row_bytes()
@@ -70,9 +64,14 @@ impl ArrayState {
 
     /// The shape that users see.
     pub(crate) fn logical_shape(&self) -> Vec<u64> {
+        self.shape_of(self.rows())
+    }
+
+    /// The shape of so many rows; that of a scalar is empty.
+    pub(crate) fn shape_of(&self, count: u64) -> Vec<u64> {
         let mut shape = self.shape.clone();
         if let Some(rows) = shape.first_mut() {
-            *rows = self.rows();
+            *rows = count;
         }
         shape
     }

@@ -3,6 +3,7 @@
 use std::alloc::Layout;
 use std::mem::MaybeUninit;
 
+use crate::rows::Selection;
 use crate::store::reading::read::Target;
 use crate::types::dtype::DataType;
 use crate::types::element::NpkElement;
@@ -26,23 +27,8 @@ pub struct RawArray<'a> {
 pub struct RawRows<'a> {
     /// The rows as an array.
     pub rows: RawArray<'a>,
-    /// The logical rows that they replace.
-    pub indexes: &'a [i64],
-    /// The number of rows that the indexes are about, when they were worked out from it, as from a slice or a
-    /// mask: a call for an array that has another number by then fails with
-    /// [`RowsChanged`](crate::NpkError::RowsChanged).
-    pub of: Option<u64>,
-}
-
-/// Rows to delete from an array.
-#[derive(Clone, Copy, Debug)]
-pub struct RawDrop<'a> {
-    /// Name of the array.
-    pub name: &'a str,
-    /// The logical rows.
-    pub indexes: &'a [i64],
-    /// As for [`RawRows`].
-    pub of: Option<u64>,
+    /// The rows that they replace.
+    pub selection: Selection<'a>,
 }
 
 /// A vector being filled, element by element type.

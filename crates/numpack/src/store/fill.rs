@@ -2,8 +2,10 @@
 
 use std::mem::MaybeUninit;
 
+use crate::log::catalog::ArrayState;
+use crate::rows::Selection;
 use crate::store::handle::Store;
-use crate::store::reading::read::Target;
+use crate::store::reading::read::{Target, rows_only};
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
 
@@ -53,30 +55,26 @@ impl Store {
         name: &str,
         mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
     ) -> NpkResult<B> {
-        let (_, target) = self.core()?.read_range(name, |array| {
-            let target = Filled::new(&mut allocate, array.dtype, &array.logical_shape())?;
-            Ok((0..array.rows(), target))
-        })?;
-        Ok(target.0)
+        let all = |_: &ArrayState| Ok(Selection::All);
+        let found = self
+            .core()?
+            .read(name, all, |array, rows| Filled::new(&mut allocate, array.dtype, &array.shape_of(rows)))?;
+        Ok(found.target.0)
     }
 
-    /// Rows by index, as [`Store::getitem`], in memory that `allocate` returns for their dtype and shape.
-    /// `of` is the number of rows that the indexes are about, as in [`RawRows`](crate::RawRows).
+    /// Some rows, as [`Store::getitem`], in memory that `allocate` returns for their dtype and shape.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, `RowsChanged`, and those of [`Store::load_into`].
-    pub fn getitem_into<B: AsMut<[MaybeUninit<u8>]>>(
+    /// As for [`Store::getitem`], without regard to types; those of [`Store::load_into`].
+    pub fn getitem_into<'s, B: AsMut<[MaybeUninit<u8>]>>(
         &self,
         name: &str,
-        indexes: &[i64],
-        of: Option<u64>,
+        rows: impl Into<Selection<'s>>,
         mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
     ) -> NpkResult<B> {
-        let (_, target) = self.core()?.read_rows(name, indexes, of, |array, rows| {
-            let mut shape = array.shape.clone();
-            shape[0] = rows;
-            Filled::new(&mut allocate, array.dtype, &shape)
+        let found = self.core()?.read(name, rows_only(rows.into()), |array, rows| {
+            Filled::new(&mut allocate, array.dtype, &array.shape_of(rows))
         })?;
-        Ok(target.0)
+        Ok(found.target.0)
     }
 }

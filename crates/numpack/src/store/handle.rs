@@ -7,13 +7,16 @@ use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
 use crate::disk::Folder;
+use crate::log::catalog::ArrayState;
 use crate::log::op::Op;
 use crate::options::{Durability, Mode, OpenOptions};
-use crate::store::buffers::{Elements, RawArray, RawDrop, RawRows};
+use crate::rows::Selection;
+use crate::store::buffers::{Elements, RawArray, RawRows};
 use crate::store::commit::guard::WriteGuard;
 use crate::store::commit::state::StoreState;
 use crate::store::commit::transaction::Transaction;
 use crate::store::metadata::{ArrayMetadata, HIDDEN_PREFIX};
+use crate::store::reading::read::rows_only;
 use crate::store::recovery::open::{open_folder, open_path, own_core};
 use crate::store::recovery::verify::{Report, verify};
 use crate::store::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
@@ -170,39 +173,47 @@ impl Store {
     /// # Errors
     /// As for [`Store::load_array`].
     pub fn load_vec<T: NpkElement>(&self, name: &str) -> NpkResult<(Vec<u64>, Vec<T>)> {
-        let core = self.core()?;
-        let (array, target) = core.read_range(name, |array| {
-            check_dtype_of::<T>(array)?;
-            Ok((0..array.rows(), Elements::<T>::with_len(array.elements())?))
-        })?;
-        Ok((array.logical_shape(), finish(&core, &array, target)?))
+        self.read(name, |_| Ok(Selection::All))
     }
 
-    /// Rows by index: negative ones count from the end; any order, any number of times.
+    /// Some rows: by number, of a slice, or where a mask is set; see [`Selection`].
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, and those of [`Store::load_array`].
-    pub fn getitem<T: NpkElement>(&self, name: &str, indexes: &[i64]) -> NpkResult<ArrayD<T>> {
-        let core = self.core()?;
-        let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
-            check_dtype_of::<T>(array)?;
-            Elements::<T>::with_len(rows.saturating_mul(array.row_elements()))
-        })?;
-        let mut shape = array.shape.clone();
-        shape[0] = indexes.len() as u64;
-        to_array(name, &shape, finish(&core, &array, target)?)
+    /// `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects no rows; `InvalidShape` for a scalar;
+    /// those of [`Store::load_array`].
+    pub fn getitem<'s, T: NpkElement>(
+        &self,
+        name: &str,
+        rows: impl Into<Selection<'s>>,
+    ) -> NpkResult<ArrayD<T>> {
+        let (shape, values) = self.read(name, rows_only(rows.into()))?;
+        to_array(name, &shape, values)
     }
 
-    /// Rows by index, as little-endian bytes in C order.
+    /// Some rows, as little-endian bytes in C order.
     ///
     /// # Errors
     /// As for [`Store::getitem`], without regard to types.
-    pub fn read_rows(&self, name: &str, indexes: &[i64]) -> NpkResult<Vec<u8>> {
+    pub fn read_rows<'s>(&self, name: &str, rows: impl Into<Selection<'s>>) -> NpkResult<Vec<u8>> {
         let core = self.core()?;
-        let (array, target) = core.read_rows(name, indexes, None, |array, rows| {
+        let found = core.read(name, rows_only(rows.into()), |array, rows| {
             Elements::<u8>::with_len(rows.saturating_mul(array.row_bytes()))
         })?;
-        finish(&core, &array, target)
+        finish(&core, &found.array, found.target)
+    }
+
+    /// Shape and elements of the rows that `choose` picks.
+    fn read<'s, T: NpkElement>(
+        &self,
+        name: &str,
+        choose: impl Fn(&ArrayState) -> NpkResult<Selection<'s>>,
+    ) -> NpkResult<(Vec<u64>, Vec<T>)> {
+        let core = self.core()?;
+        let found = core.read(name, choose, |array, rows| {
+            check_dtype_of::<T>(array)?;
+            Elements::<T>::with_len(rows.saturating_mul(array.row_elements()))
+        })?;
+        Ok((found.shape(), finish(&core, &found.array, found.target)?))
     }
 
     /// Appends rows to an array. Costs the new rows alone, however long the array is.
@@ -244,53 +255,61 @@ impl Store {
         self.write(|tx| tx.append(rows))
     }
 
-    /// Replaces rows by index, in place; of an index given twice the last row wins.
+    /// Replaces rows in place, one row for each that the selection names; of a row named twice the last one wins.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, and those of [`Store::append_rows`].
-    pub fn replace_rows<T: NpkElement>(
+    /// `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects no rows; those of
+    /// [`Store::append_rows`].
+    pub fn replace_rows<'s, T: NpkElement>(
         &self,
         name: &str,
         rows: &ArrayD<T>,
-        indexes: &[i64],
+        selection: impl Into<Selection<'s>>,
     ) -> NpkResult<()> {
-        self.replace_many(&[(name, rows, indexes)])
+        self.replace_many(&[(name, rows, selection.into())])
     }
 
     /// Replaces rows of several arrays in one commit.
     ///
     /// # Errors
     /// As for [`Store::replace_rows`]; `InvalidArgument` for a name given twice.
-    pub fn replace_many<T: NpkElement>(&self, replaces: &[(&str, &ArrayD<T>, &[i64])]) -> NpkResult<()> {
+    pub fn replace_many<T: NpkElement>(
+        &self,
+        replaces: &[(&str, &ArrayD<T>, Selection<'_>)],
+    ) -> NpkResult<()> {
         let parts: Vec<_> = replaces
             .iter()
-            .map(|(name, array, indexes)| (*name, shape_of(array), array.as_standard_layout(), *indexes))
+            .map(|&(name, array, selection)| (name, shape_of(array), array.as_standard_layout(), selection))
             .collect();
         let raw: Vec<_> = parts
             .iter()
-            .map(|(name, shape, array, indexes)| RawRows {
+            .map(|(name, shape, array, selection)| RawRows {
                 rows: RawArray { name, dtype: T::DTYPE, shape, bytes: elements(array) },
-                indexes,
-                of: None,
+                selection: *selection,
             })
             .collect();
         self.replace_raw(&raw)
     }
 
-    /// Replaces rows given as a slice in C order, one row for every index.
+    /// Replaces rows by rows given as a slice in C order.
     ///
     /// # Errors
     /// As for [`Store::replace_rows`].
-    pub fn replace_slice<T: NpkElement>(&self, name: &str, values: &[T], indexes: &[i64]) -> NpkResult<()> {
+    pub fn replace_slice<'s, T: NpkElement>(
+        &self,
+        name: &str,
+        values: &[T],
+        selection: impl Into<Selection<'s>>,
+    ) -> NpkResult<()> {
         let shape = self.shape_for(name, values.len())?;
         let rows = RawArray { name, dtype: T::DTYPE, shape: &shape, bytes: bytes_of(values) };
-        self.replace_raw(&[RawRows { rows, indexes, of: None }])
+        self.replace_raw(&[RawRows { rows, selection: selection.into() }])
     }
 
     /// Replaces rows given as bytes in several arrays, in one commit.
     ///
     /// # Errors
-    /// As for [`Store::replace_many`]; `RowsChanged`.
+    /// As for [`Store::replace_many`].
     pub fn replace_raw(&self, replaces: &[RawRows<'_>]) -> NpkResult<()> {
         self.write(|tx| tx.replace(replaces))
     }
@@ -300,10 +319,10 @@ impl Store {
     /// # Errors
     /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for rows of a scalar; `Locked`, `ReadOnly`, `Io`.
     pub fn drop_arrays(&self, name: &str, indexes: Option<&[i64]>) -> NpkResult<()> {
-        self.write(|tx| match indexes {
-            Some(indexes) => tx.drop_rows(&[RawDrop { name, indexes, of: None }]),
-            None => tx.remove_arrays(&[name]),
-        })
+        match indexes {
+            Some(indexes) => self.drop_rows(name, indexes),
+            None => self.drop_many(&[name]),
+        }
     }
 
     /// Removes several arrays in one commit.
@@ -314,21 +333,20 @@ impl Store {
         self.write(|tx| tx.remove_arrays(names))
     }
 
-    /// Deletes rows of several arrays logically, in one commit.
+    /// Deletes rows logically: those behind them move up.
     ///
     /// # Errors
-    /// As for [`Store::drop_arrays`]; `InvalidArgument` for a name given twice.
-    pub fn drop_rows_many(&self, drops: &[(&str, &[i64])]) -> NpkResult<()> {
-        let drops: Vec<_> =
-            drops.iter().map(|&(name, indexes)| RawDrop { name, indexes, of: None }).collect();
-        self.drop_rows_raw(&drops)
+    /// `ArrayNotFound`; `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects no rows;
+    /// `InvalidShape` for a scalar; `Locked`, `ReadOnly`, `Io`.
+    pub fn drop_rows<'s>(&self, name: &str, rows: impl Into<Selection<'s>>) -> NpkResult<()> {
+        self.drop_rows_many(&[(name, rows.into())])
     }
 
     /// Deletes rows of several arrays logically, in one commit.
     ///
     /// # Errors
-    /// As for [`Store::drop_rows_many`]; `RowsChanged`.
-    pub fn drop_rows_raw(&self, drops: &[RawDrop<'_>]) -> NpkResult<()> {
+    /// As for [`Store::drop_rows`]; `InvalidArgument` for a name given twice.
+    pub fn drop_rows_many(&self, drops: &[(&str, Selection<'_>)]) -> NpkResult<()> {
         self.write(|tx| tx.drop_rows(drops))
     }
 

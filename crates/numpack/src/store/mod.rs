@@ -13,7 +13,7 @@ mod verbs;
 mod view;
 mod writable;
 
-pub use buffers::{RawArray, RawDrop, RawRows};
+pub use buffers::{RawArray, RawRows};
 pub use handle::Store;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
 pub(crate) use reading::snapshot::{Snapshot, SnapshotArray};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ndarray::ArrayD;
 
 use crate::log::catalog::ArrayState;
+use crate::rows::Selection;
 use crate::store::Store;
 use crate::store::buffers::Elements;
 use crate::store::fill::Filled;
@@ -123,19 +124,19 @@ impl RowStream {
         &self,
         mut allocate: impl FnMut(&ArrayState, &[u64]) -> NpkResult<T>,
     ) -> NpkResult<Option<Batch<T>>> {
-        let (mut shape, mut end) = (Vec::new(), 0);
-        let (array, target) = self.store.core()?.read_range(&self.name, |array| {
+        let choose = |array: &ArrayState| {
             if array.id != self.id {
                 return Err(NpkError::ArrayNotFound(self.name.clone()));
             }
             let start = self.next.in_array(array);
-            end = start.saturating_add(self.rows).min(array.rows());
-            shape.clone_from(&array.shape);
-            shape[0] = end.saturating_sub(start);
-            let target = if shape[0] > 0 { Some(allocate(array, &shape)?) } else { None };
-            Ok((start..end, target))
+            let end = start.saturating_add(self.rows).min(array.rows());
+            Ok(Selection::from(start as i64..end as i64))
+        };
+        let found = self.store.core()?.read(&self.name, choose, |array, rows| {
+            (rows > 0).then(|| allocate(array, &array.shape_of(rows))).transpose()
         })?;
-        Ok(target.map(|target| Batch { array, shape, end, target }))
+        let (shape, end) = (found.shape(), self.next.in_array(&found.array) + found.rows);
+        Ok(found.target.map(|target| Batch { array: found.array, shape, end, target }))
     }
 }
 

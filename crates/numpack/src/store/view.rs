@@ -13,12 +13,14 @@ use arc_swap::ArcSwap;
 use ndarray::ArrayD;
 
 use crate::disk::Mapping;
-use crate::rows::plan::{Plan, live_runs, physical_rows};
+use crate::rows::Selection;
+use crate::rows::plan::Plan;
 use crate::store::buffers::Elements;
 use crate::store::commit::state::StoreState;
 use crate::store::fill::Filled;
 use crate::store::handle::Store;
-use crate::store::reading::read::{Source, Target, require_rows};
+use crate::store::reading::copy::Source;
+use crate::store::reading::read::{Target, require_rows};
 use crate::store::recovery::open::own_core;
 use crate::store::typed::{check_dtype_of, finish, into_array};
 use crate::types::dtype::DataType;
@@ -135,16 +137,21 @@ impl ArrayView {
             let index = i64::try_from(range.end.max(range.start)).unwrap_or(i64::MAX);
             return Err(NpkError::IndexOutOfBounds { index, rows });
         }
-        self.copy(Plan::Runs(&live_runs(&self.source.array, range.start, range.end)))
+        self.copy(&Plan::of_range(range, &self.source.array))
     }
 
-    /// Rows by index, copied: negative ones count from the end; any order, any number of times.
+    /// Some rows, copied.
     ///
     /// # Errors
-    /// `IndexOutOfBounds`, `InvalidDtype`, `InvalidShape` for a scalar; `Corrupted`, `Io`.
-    pub fn gather<T: NpkElement>(&self, indexes: &[i64]) -> NpkResult<ArrayD<T>> {
+    /// `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects no rows; `InvalidDtype`,
+    /// `InvalidShape` for a scalar; `OutOfMemory`, `Corrupted`, `Io`.
+    pub fn gather<'s, T: NpkElement>(&self, rows: impl Into<Selection<'s>>) -> NpkResult<ArrayD<T>> {
+        self.copy(&self.plan(rows.into())?)
+    }
+
+    fn plan<'s>(&self, rows: Selection<'s>) -> NpkResult<Plan<'s>> {
         require_rows(&self.source.array)?;
-        self.copy(Plan::Rows(&physical_rows(&self.source.array, indexes)?))
+        Plan::of(rows, &self.source.array)
     }
 
     /// All rows, copied.
@@ -152,7 +159,7 @@ impl ArrayView {
     /// # Errors
     /// `InvalidDtype`, `OutOfMemory`, `Corrupted`, `Io`.
     pub fn to_array<T: NpkElement>(&self) -> NpkResult<ArrayD<T>> {
-        self.copy(Plan::Runs(&live_runs(&self.source.array, 0, self.len())))
+        self.copy(&Plan::of_range(0..self.len(), &self.source.array))
     }
 
     /// Start of the array's bytes when its rows lie one behind the other, that is, when none is deleted.
@@ -170,17 +177,16 @@ impl ArrayView {
         self.core().ok()?.undisturbed(self.source.array.id, read)
     }
 
-    /// Rows by index in memory that `allocate` returns for their dtype and shape; see [`ArrayView::gather`].
+    /// Some rows in memory that `allocate` returns for their dtype and shape; see [`ArrayView::gather`].
     ///
     /// # Errors
     /// As for [`ArrayView::gather`]; `InvalidArgument` when the memory has another size.
-    pub fn gather_into<B: AsMut<[MaybeUninit<u8>]>>(
+    pub fn gather_into<'s, B: AsMut<[MaybeUninit<u8>]>>(
         &self,
-        indexes: &[i64],
+        rows: impl Into<Selection<'s>>,
         allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
     ) -> NpkResult<B> {
-        require_rows(&self.source.array)?;
-        self.fill(Plan::Rows(&physical_rows(&self.source.array, indexes)?), allocate)
+        self.fill(&self.plan(rows.into())?, allocate)
     }
 
     /// The logical rows `range`, as far as they exist, in memory that `allocate` returns for their dtype and
@@ -193,8 +199,7 @@ impl ArrayView {
         range: Range<u64>,
         allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
     ) -> NpkResult<B> {
-        let end = range.end.min(self.len());
-        self.fill(Plan::Runs(&live_runs(&self.source.array, range.start, end)), allocate)
+        self.fill(&self.part(range), allocate)
     }
 
     /// The logical rows `range`, as far as they exist, as little-endian bytes in C order. A scalar is one row.
@@ -202,12 +207,16 @@ impl ArrayView {
     /// # Errors
     /// `OutOfMemory`, `Corrupted`, `Io`.
     pub fn row_bytes(&self, range: Range<u64>) -> NpkResult<Vec<u8>> {
-        let runs = live_runs(&self.source.array, range.start, range.end.min(self.len()));
-        let plan = Plan::Runs(&runs);
-        let mut target = Elements::<u8>::with_len(plan.rows().saturating_mul(self.source.array.row_bytes()))?;
+        let plan = self.part(range);
+        let mut target =
+            Elements::<u8>::with_len(plan.count().saturating_mul(self.source.array.row_bytes()))?;
         let core = self.core()?;
-        core.read_view(&self.source, plan, target.bytes())?;
+        core.read_view(&self.source, &plan, target.bytes())?;
         finish(&core, &self.source.array, target)
+    }
+
+    fn part(&self, rows: Range<u64>) -> Plan<'static> {
+        Plan::of_range(rows.start..rows.end.min(self.len()), &self.source.array)
     }
 
     /// A private, writable copy of the array's memory, copied page by page when it is written; `None` when
@@ -227,26 +236,20 @@ impl ArrayView {
 
     fn fill<B: AsMut<[MaybeUninit<u8>]>>(
         &self,
-        plan: Plan<'_>,
+        plan: &Plan<'_>,
         mut allocate: impl FnMut(DataType, &[u64]) -> NpkResult<B>,
     ) -> NpkResult<B> {
-        let mut shape = self.source.array.shape.clone();
-        if let Some(rows) = shape.first_mut() {
-            *rows = plan.rows();
-        }
+        let shape = self.source.array.shape_of(plan.count());
         let mut target = Filled::new(&mut allocate, self.dtype(), &shape)?;
         self.core()?.read_view(&self.source, plan, target.bytes())?;
         Ok(target.0)
     }
 
-    fn copy<T: NpkElement>(&self, plan: Plan<'_>) -> NpkResult<ArrayD<T>> {
+    fn copy<T: NpkElement>(&self, plan: &Plan<'_>) -> NpkResult<ArrayD<T>> {
         check_dtype_of::<T>(&self.source.array)?;
-        let mut shape = self.source.array.shape.clone();
-        if let Some(rows) = shape.first_mut() {
-            *rows = plan.rows();
-        }
-        let mut target =
-            Elements::<T>::with_len(plan.rows().saturating_mul(self.source.array.row_elements()))?;
+        let shape = self.source.array.shape_of(plan.count());
+        let elements = plan.count().saturating_mul(self.source.array.row_elements());
+        let mut target = Elements::<T>::with_len(elements)?;
         let core = self.core()?;
         core.read_view(&self.source, plan, target.bytes())?;
         into_array(&core, &self.source.array, &shape, target)

@@ -13,7 +13,7 @@ use crate::store::commit::guard::WriteGuard;
 use crate::store::commit::state::StoreState;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
-use crate::store::reading::read::Source;
+use crate::store::reading::copy::Source;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
 

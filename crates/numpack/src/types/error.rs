@@ -78,16 +78,13 @@ pub enum NpkError {
         /// Live rows of the array.
         rows: u64,
     },
-    /// Row numbers were worked out for another number of rows than the array has by now, see
-    /// [`RawRows`](crate::RawRows): they are to be worked out again.
-    #[error("array {array:?} has {found} rows by now, the row numbers are about {expected}")]
-    RowsChanged {
-        /// Name of the array.
-        array: String,
-        /// The number of rows that the row numbers are about.
-        expected: u64,
+    /// A mask has not one flag for every row.
+    #[error("boolean index did not match: the array has {rows} rows, the mask {flags}")]
+    MaskMismatch {
         /// Live rows of the array.
-        found: u64,
+        rows: u64,
+        /// Flags of the mask.
+        flags: u64,
     },
     /// A file does not hold what was committed to it.
     #[error("{} is damaged at byte {offset}: {reason}", file.display())]

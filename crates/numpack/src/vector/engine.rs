@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::parallel::{self, PARALLEL_BYTES};
-use crate::rows::deleted::DeletedRows;
+use crate::rows::Selection;
+use crate::rows::plan::Plan;
 use crate::types::error::{NpkError, NpkResult};
 use crate::vector::candidates::product::Product;
 use crate::vector::kernels::cpu::SimdLevel;
@@ -12,7 +13,6 @@ use crate::vector::kernels::float_mode::in_default_mode;
 use crate::vector::kernels::measure::Query;
 use crate::vector::metric::Metric;
 use crate::vector::scan::Scan;
-use crate::vector::select::{Filter, Selection};
 use crate::vector::topk::{Hit, TopK};
 use crate::vector::vectors::Vectors;
 
@@ -22,8 +22,8 @@ const BATCH_ROWS: usize = 512;
 /// What a search may be told beside the question.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SearchOptions<'a> {
-    /// The rows to search; all of them when missing.
-    pub filter: Option<Filter<'a>>,
+    /// The rows to search.
+    pub rows: Selection<'a>,
     /// Set by another thread to make the search end with [`NpkError::Cancelled`]; looked at once a tile.
     pub cancel: Option<&'a AtomicBool>,
 }
@@ -210,14 +210,14 @@ impl VectorEngine {
         self.search(queries, rows, metric, k, &SearchOptions::default())
     }
 
-    /// The best `k` rows for every query, among the rows that a filter lets through.
+    /// The best `k` rows for every query, among the rows that a selection names.
     ///
     /// Several queries share one pass over the rows. For dot, cosine and l2 their products are estimated in
     /// bfloat16 with a proven error bound, and only rows that may be among the best are scored.
     ///
     /// # Errors
-    /// `InvalidShape` when the dimensions differ or a mask has not one flag a row; `UnsupportedDtype`,
-    /// `InvalidDtype`; `IndexOutOfBounds`, `InvalidArgument` for a filter; `Cancelled`.
+    /// `InvalidShape` when the dimensions differ; `UnsupportedDtype`, `InvalidDtype`; `IndexOutOfBounds`,
+    /// `MaskMismatch`, `InvalidArgument` for what selects no rows; `Cancelled`, `OutOfMemory`.
     pub fn search(
         &self,
         queries: &Vectors<'_>,
@@ -228,9 +228,8 @@ impl VectorEngine {
     ) -> NpkResult<Hits> {
         in_default_mode(|| {
             let scan = self.scan(queries, rows.dims(), rows.dtype(), metric)?;
-            let deleted = DeletedRows::default();
-            let selection = Selection::new(options.filter, rows.rows() as u64, &deleted)?;
-            let found = scan.top_k(&rows.table(), &selection, k, options.cancel)?;
+            let plan = Plan::new(options.rows, rows.rows() as u64, Default::default())?.into_set();
+            let found = scan.top_k(&rows.table(), &plan, k, options.cancel)?;
             Ok(Hits::new(found, metric))
         })
     }

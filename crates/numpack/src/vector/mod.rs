@@ -16,7 +16,7 @@ mod engine;
 mod kernels;
 mod metric;
 mod scan;
-mod select;
+mod tile;
 mod topk;
 mod vectors;
 
@@ -25,8 +25,6 @@ pub use kernels::cpu::SimdLevel;
 pub(crate) use kernels::float_mode::in_default_mode;
 pub use metric::Metric;
 pub(crate) use scan::Scan;
-pub use select::Filter;
-pub(crate) use select::Selection;
 pub(crate) use topk::{Hit, TopK};
 pub(crate) use vectors::Table;
 pub use vectors::Vectors;

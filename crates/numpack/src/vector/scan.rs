@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::parallel::{self, PARALLEL_BYTES};
+use crate::rows::plan::Plan;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
 use crate::vector::candidates::estimate::Estimates;
@@ -14,7 +15,7 @@ use crate::vector::kernels::exact::Exact;
 use crate::vector::kernels::float_mode::in_default_mode;
 use crate::vector::kernels::measure::Query;
 use crate::vector::metric::Metric;
-use crate::vector::select::{Selection, Tile};
+use crate::vector::tile::Tile;
 use crate::vector::topk::{Hit, TopK};
 use crate::vector::vectors::{Table, Vectors};
 
@@ -52,25 +53,25 @@ impl Scan {
         Ok(Scan { metric, threads, queries, exact, estimates })
     }
 
-    /// The best `k` rows for every query, the best first.
+    /// The best `k` rows for every query, the best first, among those of a plan that was made a set.
     ///
     /// # Errors
     /// `Cancelled`.
     pub(crate) fn top_k(
         &self,
         table: &Table<'_>,
-        selection: &Selection<'_>,
+        plan: &Plan<'_>,
         k: usize,
         cancel: Option<&AtomicBool>,
     ) -> NpkResult<Vec<Vec<Hit>>> {
-        let k = k.min(usize::try_from(selection.count()).unwrap_or(usize::MAX));
+        let k = k.min(usize::try_from(plan.count()).unwrap_or(usize::MAX));
         if k == 0 {
             return Ok(vec![Vec::new(); self.queries.len()]);
         }
         let next = AtomicU64::new(0);
-        let work = Work { scan: self, table, selection, k, next: &next, cancel };
+        let work = Work { scan: self, table, plan, k, next: &next, cancel };
         let found =
-            parallel::map(vec![(); self.threads_for(table, selection)], |()| in_default_mode(|| work.run()));
+            parallel::map(vec![(); self.threads_for(table, plan)], |()| in_default_mode(|| work.run()));
         let mut merged: Vec<TopK> = vec![TopK::new(k); self.queries.len()];
         for heaps in found {
             for (all, heap) in merged.iter_mut().zip(heaps?) {
@@ -87,10 +88,10 @@ impl Scan {
         if self.metric.is_similarity() { score[0] } else { -score[0] }
     }
 
-    fn threads_for(&self, table: &Table<'_>, selection: &Selection<'_>) -> usize {
-        let bytes = selection.count().saturating_mul(table.row_bytes() as u64);
+    fn threads_for(&self, table: &Table<'_>, plan: &Plan<'_>) -> usize {
+        let bytes = plan.count().saturating_mul(table.row_bytes() as u64);
         let work = bytes.saturating_mul(self.queries.len() as u64);
-        let tiles = selection.tiles(self.tile_rows(table));
+        let tiles = plan.places().div_ceil(self.tile_rows(table) as u64);
         if work < PARALLEL_BYTES as u64 { 1 } else { self.threads.min(tiles as usize).max(1) }
     }
 
@@ -107,7 +108,7 @@ impl Scan {
 struct Work<'a> {
     scan: &'a Scan,
     table: &'a Table<'a>,
-    selection: &'a Selection<'a>,
+    plan: &'a Plan<'a>,
     k: usize,
     next: &'a AtomicU64,
     cancel: Option<&'a AtomicBool>,
@@ -117,7 +118,7 @@ impl Work<'_> {
     /// Takes tiles until there are none.
     fn run(&self) -> NpkResult<Vec<TopK>> {
         let size = self.scan.tile_rows(self.table);
-        let tiles = self.selection.tiles(size);
+        let tiles = self.plan.places().div_ceil(size as u64);
         let mut heaps = vec![TopK::new(self.k); self.scan.queries.len()];
         let mut tile = Tile::default();
         let mut scores = vec![0.0; size];
@@ -130,7 +131,7 @@ impl Work<'_> {
             if self.cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
                 return Err(NpkError::Cancelled);
             }
-            self.selection.fill(index, size, &mut tile);
+            tile.take(self.plan, index, size);
             let mut exact = |query: usize, physical: &[u64], logical: &[u64], heaps: &mut [TopK]| {
                 self.score(query, physical, logical, &mut scores, heaps);
             };
@@ -149,9 +150,8 @@ impl Work<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::deleted::DeletedRows;
+    use crate::rows::Selection;
     use crate::types::element::NpkElement;
-    use crate::vector::Filter;
     use half::f16;
     use proptest::prelude::*;
 
@@ -161,10 +161,8 @@ mod tests {
         let (queries, rows) =
             (Vectors::from_slice(queries, DIMS).unwrap(), Vectors::from_slice(rows, DIMS).unwrap());
         let scan = Scan::new(level, 1, metric, &queries, rows.dtype()).unwrap();
-        let (deleted, filter) =
-            (DeletedRows::default(), Filter::Slice { start: Some(3), stop: None, step: None });
-        let selection = Selection::new(Some(filter), rows.rows() as u64, &deleted).unwrap();
-        let found = scan.top_k(&rows.table(), &selection, 9, None).unwrap();
+        let plan = Plan::new(Selection::from(3..), rows.rows() as u64, Default::default()).unwrap();
+        let found = scan.top_k(&rows.table(), &plan, 9, None).unwrap();
         found.iter().flatten().map(|hit| (hit.row, hit.merit.to_bits())).collect()
     }
 

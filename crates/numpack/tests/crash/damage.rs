@@ -20,7 +20,7 @@ fn rows(n: usize, first: i32) -> ArrayD<i32> {
 
 /// A closed store with deleted and replaced rows, and what it holds.
 fn sample(path: &Path, first: i32) -> Contents {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     let save = |name: &str, n| store.save_arrays(&[(name.to_string(), rows(n, first), DataType::Int32)]);
     save("a", 10).unwrap();
     save("b", 4).unwrap();

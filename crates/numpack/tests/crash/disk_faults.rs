@@ -100,7 +100,7 @@ impl Rule for Fail {
 }
 
 fn plain(path: &Path) -> Store {
-    Store::new(path.to_owned()).unwrap()
+    Store::new(path).unwrap()
 }
 
 fn seen_by_a_new_core(path: &Path) -> Contents {
@@ -138,7 +138,7 @@ fn check(path: &Path, boot: Option<u8>, allowed: &[&Contents], what: &str) {
         let disk = Disk::new(path, Stop::new(usize::MAX, 0), boot);
         Store::open_folder(disk, OpenOptions::new())
     } else {
-        Store::new(path.to_owned())
+        Store::new(path)
     };
     let store = store.unwrap_or_else(|e| panic!("{what}: {e}"));
     let mut expected = contents(&store).unwrap_or_else(|e| panic!("{what}: {e}"));

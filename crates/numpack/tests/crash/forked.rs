@@ -159,7 +159,7 @@ impl Drop for StopAtEnd<'_> {
 fn an_open_reader_sees_the_next_commit_of_a_forked_writer_at_once() {
     alone(module_path!(), "an_open_reader_sees_the_next_commit_of_a_forked_writer_at_once", |dir| {
         let path = dir.join("store");
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         let reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
         for round in 0..10_u64 {
             let work = store.clone();

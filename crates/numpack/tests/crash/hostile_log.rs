@@ -13,7 +13,7 @@ const ROWS: [i32; 9] = [0, 1, 2, 3, 4, 5, 6, 7, 8];
 
 /// A store of one array of three rows whose log ends with a hostile commit: `ops` under sound checksums.
 fn with_commit(path: &Path, ops: &[u8], redo: &[u8]) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_slice("a", &ROWS, &[3, 3]).unwrap();
     drop(store);
     let whole = fs::read(path.join(LOG)).unwrap();
@@ -124,7 +124,7 @@ fn a_writer_gives_no_number_that_a_reader_refuses() {
         let mut saved = Vec::new();
         for i in 0..8 {
             let name = i.to_string();
-            let outcome = Store::new(path.clone()).and_then(|store| {
+            let outcome = Store::new(&path).and_then(|store| {
                 store.save_slice(&name, &[i], &[1])?;
                 saved.push(i);
                 store.append_slice(&name, &[i])

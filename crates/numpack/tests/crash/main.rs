@@ -45,6 +45,8 @@ mod killed;
 #[cfg(unix)]
 mod killed_package;
 #[cfg(target_os = "linux")]
+mod opening;
+#[cfg(target_os = "linux")]
 mod power_cut;
 #[cfg(target_os = "linux")]
 mod strict_posix;

@@ -25,7 +25,7 @@ fn data_file(path: &Path, store: &Store, name: &str) -> File {
 
 /// Ten synced rows, then an unsynced append whose bytes the disk lost, then another commit.
 fn lost_append(path: &Path) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     store.append_slice("a", &values(40, 40)).unwrap();
@@ -68,7 +68,7 @@ fn a_reader_cuts_in_memory_and_follows_the_writer_that_mends() {
 #[test]
 fn a_replace_whose_record_was_lost_does_not_take_what_was_synced() {
     let dir = scratch();
-    let store = Store::new(dir.path().to_owned()).unwrap();
+    let store = Store::new(dir.path()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     let synced = log_bytes(dir.path());
@@ -85,7 +85,7 @@ fn a_replace_whose_record_was_lost_does_not_take_what_was_synced() {
 
 /// Array "b", synced, and "a", which nobody synced, with rows 1, 3 and 4 replaced.
 fn saved_and_replaced(path: &Path) -> File {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_slice("b", &values(0, 8), &[2, 4]).unwrap();
     store.sync_metadata().unwrap();
     // Replaced in a file that is gone: not to be laid over the one that took its place.
@@ -121,7 +121,7 @@ fn lost_rows_beside_replaced_ones_are_cut_off() {
 #[test]
 fn a_lost_file_takes_its_commit_and_the_old_contents_come_back() {
     let dir = scratch();
-    let store = Store::new(dir.path().to_owned()).unwrap();
+    let store = Store::new(dir.path()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     store.save_slice("a", &values(500, 8), &[2, 4]).unwrap();
@@ -134,7 +134,7 @@ fn a_lost_file_takes_its_commit_and_the_old_contents_come_back() {
 #[test]
 fn what_was_synced_and_is_gone_is_damage() {
     let dir = scratch();
-    let store = Store::new(dir.path().to_owned()).unwrap();
+    let store = Store::new(dir.path()).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.sync_metadata().unwrap();
     drop(store);

@@ -1,11 +1,11 @@
-//! A search allocates at most 64 MB, and no more for four times the rows.
+//! A search allocates at most 64 MB, and no more for four times the rows; slices and masks become no lists.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use numpack::prelude::*;
-use numpack::vector::{Filter, SearchOptions, SimdLevel, VectorEngine, Vectors};
+use numpack::vector::{SearchOptions, SimdLevel, VectorEngine, Vectors};
 
 use crate::alone::alone;
 
@@ -69,9 +69,9 @@ fn peaks(data: &[f32], rows: usize, queries: &[f32]) -> Vec<(String, usize)> {
         let queries = Vectors::from_slice(&queries[..count * DIMS], DIMS).unwrap();
         for level in SimdLevel::ALL {
             let engine = VectorEngine::new().with_level(level);
-            for filter in [None, Some(Filter::Mask(&mask))] {
-                let options = SearchOptions { filter, cancel: None };
-                let name = format!("{count} queries, {level}, filter {}", filter.is_some());
+            for rows in [Selection::All, Selection::Mask(&mask)] {
+                let options = SearchOptions { rows, cancel: None };
+                let name = format!("{count} queries, {level}, all {}", rows == Selection::All);
                 let search = || drop(engine.search(&queries, &memory, Metric::L2, 10, &options).unwrap());
                 found.push((name, peak_of(search)));
             }
@@ -96,5 +96,45 @@ fn memory_does_not_grow_with_rows() {
             assert!(many <= LIMIT, "{name}: {many} bytes");
             assert!(many <= few + few / 4 + (1 << 20), "{name}: {few} bytes, of four times the rows {many}");
         }
+    });
+}
+
+#[test]
+fn slices_and_masks_become_no_lists_of_rows() {
+    alone(module_path!(), "slices_and_masks_become_no_lists_of_rows", |dir| {
+        const ROWS: u64 = 1 << 27;
+        const BYTES: u64 = 1 << 22;
+        let store = Store::new(dir.join("store")).unwrap();
+        store.save_slice::<u8>("none", &[], &[ROWS, 0]).unwrap();
+        store.save_slice("bytes", &vec![1_u8; BYTES as usize], &[BYTES]).unwrap();
+        let back = Selection::Slice { start: None, stop: None, step: Some(-3) };
+        let inner = Selection::Slice { start: Some(1), stop: Some(-1), step: None };
+        let mask: Vec<bool> = (0..BYTES).map(|row| row % 1000 != 0).collect();
+        let rows = |name, selection| store.getitem::<u8>(name, selection).unwrap().shape()[0] as u64;
+        // The pool's threads and whatever else is made once.
+        rows("bytes", back);
+        let most = |bytes: u64, what: &str, work: &dyn Fn()| {
+            let peak = peak_of(work) as u64;
+            assert!(peak <= bytes, "{what}: {peak} bytes");
+        };
+        most(1 << 16, "rows without bytes", &|| {
+            assert_eq!(rows("none", Selection::All), ROWS);
+            assert_eq!(rows("none", back), ROWS.div_ceil(3));
+        });
+        most(BYTES / 3 + (1 << 20), "a slice with step", &|| {
+            assert_eq!(rows("bytes", back), BYTES.div_ceil(3));
+        });
+        most(BYTES + (1 << 20), "a mask", &|| {
+            assert_eq!(rows("bytes", Selection::Mask(&mask)), BYTES - BYTES.div_ceil(1000));
+        });
+        most(1 << 20, "a slice dropped", &|| store.drop_rows("none", inner).unwrap());
+        assert_eq!(store.get_shape("none").unwrap(), [2, 0]);
+        // The runs for the log, its record, and the bits of the rows.
+        let mask: Vec<bool> = (0..BYTES).map(|row| row % 1000 == 0).collect();
+        most(2 << 20, "a mask dropped", &|| store.drop_rows("bytes", Selection::Mask(&mask)).unwrap());
+        // Rows between deleted ones are many runs.
+        most(BYTES + (1 << 20), "rows between deleted ones", &|| {
+            assert_eq!(store.load_vec::<u8>("bytes").unwrap().1.len() as u64, BYTES - BYTES.div_ceil(1000));
+        });
     });
 }

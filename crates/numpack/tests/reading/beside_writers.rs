@@ -97,13 +97,13 @@ fn look(store: &Store, random: &mut Random, limit: Duration) -> u64 {
 }
 
 fn wide_store(path: &Path) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_arrays(&[("wide".into(), rows_of(0, ROWS), DataType::Uint64)]).unwrap();
 }
 
 fn readers_of(path: &Path) -> [Store; 2] {
     let reading = OpenOptions::new().mode(Mode::Read).open(path).unwrap();
-    [reading, Store::new(path.to_owned()).unwrap()]
+    [reading, Store::new(path).unwrap()]
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
     let path = dir.path().join("store");
     wide_store(&path);
     for keep_store in [true, false] {
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         let view = store.get_array_view("wide").unwrap();
         let before: u64 = one_value(&view.to_array().unwrap());
         let kept = keep_store.then(|| store.clone());
@@ -184,7 +184,7 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
         }
         // The generation goes with the view: the next file is used again or removed.
         drop(view);
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         assert_eq!(one_value(&store.load_array("wide").unwrap()), 60);
         store.save_arrays(&[("wide".into(), rows_of(7, ROWS), DataType::Uint64)]).unwrap();
         assert!(store.verify().unwrap().findings.is_empty());
@@ -195,10 +195,10 @@ fn a_view_keeps_its_rows_while_another_process_saves_over_the_array() {
 fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[u64], &[u64])) {
     let dir = scratch();
     let path = dir.path().join("store");
-    Store::new(path.clone()).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
+    Store::new(&path).unwrap().save_slice("x", &[1_u64; 8], &[1, 8]).unwrap();
     let stop = Arc::new(AtomicBool::new(false));
     let ended = Arc::clone(&stop);
-    let own = Store::new(path.clone()).unwrap();
+    let own = Store::new(&path).unwrap();
     let writing = thread::spawn(move || {
         (1..).take_while(|_| !ended.load(Ordering::Relaxed)).for_each(|i| writer(&own, i));
     });
@@ -210,6 +210,7 @@ fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[
                 check(&shape, &values);
                 let last = store.getitem::<u64>("x", &[0, -1]).unwrap();
                 assert_eq!(last[[0, 0]], last[[1, 7]], "{last}");
+                check_selections(store, &check);
                 for batch in store.stream_load::<u64>("x", 1000).unwrap() {
                     let batch = batch.unwrap();
                     assert!(batch.iter().all(|value| *value == batch[[0, 0]]), "{batch}");
@@ -219,6 +220,25 @@ fn reads_beside(writer: impl Fn(&Store, u64) + Send + 'static, check: impl Fn(&[
     }
     stop.store(true, Ordering::Relaxed);
     writing.join().unwrap();
+}
+
+/// Every way to name rows, of one commit: slices name rows that there are, masks fit or are refused.
+fn check_selections(store: &Store, check: impl Fn(&[u64], &[u64])) {
+    let rows = |selection| store.getitem::<u64>("x", selection).map(|rows| (rows.shape()[0] as u64, rows));
+    let (count, all) = rows(Selection::All).unwrap();
+    check(&[count, 8], all.as_slice().unwrap());
+    let back = Selection::Slice { start: None, stop: None, step: Some(-3) };
+    for (selection, most) in [(Selection::from(-5..), 5), (Selection::from(..7), 7), (back, u64::MAX)] {
+        let (count, rows) = rows(selection).unwrap();
+        assert!((1..=most).contains(&count), "{count} rows of {selection:?}");
+        assert!(rows.iter().all(|value| *value == rows[[0, 0]]), "{selection:?}: {rows}");
+    }
+    let mask: Vec<bool> = (0..store.get_shape("x").unwrap()[0]).map(|row| row % 3 != 1).collect();
+    match rows(Selection::Mask(&mask)) {
+        Ok((_, rows)) => assert!(rows.iter().all(|value| *value == rows[[0, 0]]), "{rows}"),
+        Err(NpkError::MaskMismatch { rows, flags }) => assert_ne!(rows, flags),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 #[test]

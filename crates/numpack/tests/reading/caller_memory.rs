@@ -42,7 +42,7 @@ fn callers_memory_gets_what_the_typed_calls_return() {
     store.drop_arrays("a", Some(&[3, 4])).unwrap();
     let whole = store.load_vec::<f32>("a").unwrap().1;
     assert_eq!(store.load_into("a", Buffer::new).unwrap().floats(), whole);
-    assert_eq!(store.getitem_into("a", &[-1, 0, 3], None, Buffer::new).unwrap().floats(), {
+    assert_eq!(store.getitem_into("a", &[-1, 0, 3], Buffer::new).unwrap().floats(), {
         store.getitem::<f32>("a", &[-1, 0, 3]).unwrap().into_iter().collect::<Vec<_>>()
     });
     let mut stream = store.stream_rows("a", 3).unwrap();

@@ -19,7 +19,7 @@ fn write(view: &WritableView, at: usize, value: f32) {
 fn a_writable_view_is_live_and_leaves_a_sound_store() {
     let dir = scratch();
     let path = dir.path().join("s");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     store.replace_slice("a", &[1.0_f32; 4], &[2]).unwrap();
     let modified = store.get_modify_time("a").unwrap();
@@ -41,7 +41,7 @@ fn a_writable_view_is_live_and_leaves_a_sound_store() {
 fn rows_written_without_a_flush_are_no_damage_either() {
     let dir = scratch();
     let path = dir.path().join("s");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice("a", &values(0, 40), &[10, 4]).unwrap();
     let view = store.writable_view("a").unwrap();
     write(&view, 39, -1.0);

@@ -1,8 +1,11 @@
 //! Tests that change or count what belongs to the whole process run in a process of their own: there no other
 //! test forks, starts children, allocates or sets a limit beside them.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use crate::folder::scratch;
 use crate::procs::test_name;
@@ -19,7 +22,16 @@ pub(crate) fn folder() -> Option<PathBuf> {
 /// pass. There [`folder`] is `dir`.
 pub(crate) fn pass(mut command: Command, module: &str, name: &str, dir: &Path) {
     let command = command.args(["--exact", &test_name(module, name), "--nocapture", "--test-threads=1"]);
-    let output = command.env(FOLDER, dir).output().unwrap();
+    command.env(FOLDER, dir);
+    let output = loop {
+        match command.output() {
+            // A child of another test, not yet started, has a program open that was just copied.
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(1));
+            }
+            output => break output.unwrap(),
+        }
+    };
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }

@@ -189,6 +189,10 @@ unsafe impl Folder for Disk {
         // The folder is memory or about to be thrown away: the rule is all that a sync is for.
         self.whole(Call::SyncFolder, || Ok(()))
     }
+
+    fn sync_name(&self) -> io::Result<()> {
+        self.whole(Call::Look, || Ok(()))
+    }
 }
 
 #[derive(Debug)]

@@ -35,7 +35,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> PathBuf {
 
 /// Three arrays of rows of four, one of them with deleted rows, and a scalar.
 pub(crate) fn small(path: &Path) {
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     store.save_slice("a", &values(0, 200), &[50, 4]).unwrap();
     store.save_slice("b", &values(1000, 80), &[20, 4]).unwrap();
     store.save_slice("c", &values(2000, 120), &[30, 4]).unwrap();
@@ -50,7 +50,7 @@ const BIG: usize = (1 << 20) / 4 + 100;
 /// A large array saved so often that a retired file waits to be used again.
 fn with_spare(path: &Path) {
     small(path);
-    let store = Store::new(path.to_owned()).unwrap();
+    let store = Store::new(path).unwrap();
     for i in 0..3 {
         store.save_slice("big", &values(i, BIG), &[BIG as u64]).unwrap();
     }
@@ -60,7 +60,7 @@ fn with_spare(path: &Path) {
 fn before_checkpoint(path: &Path) {
     // Without replaced rows, whose redo bytes keep a log for longer.
     let open = |path: &Path| {
-        let store = Store::new(path.to_owned()).unwrap();
+        let store = Store::new(path).unwrap();
         store.save_slice("a", &values(0, 200), &[50, 4]).unwrap();
         store.drop_arrays("a", Some(&[3, 7])).unwrap();
         store
@@ -101,9 +101,9 @@ fn replace_several(store: &Store) -> NpkResult<()> {
     let rows: Vec<u8> = values(9000, 12).iter().flat_map(|v| v.to_le_bytes()).collect();
     let array = |name| RawArray { name, dtype: DataType::Float32, shape: &[3, 4], bytes: &rows };
     store.replace_raw(&[
-        RawRows { rows: array("a"), indexes: &[0, 20, -1], of: None },
-        RawRows { rows: array("b"), indexes: &[4, 5, 6], of: None },
-        RawRows { rows: array("c"), indexes: &[9, 3, 7], of: None },
+        RawRows { rows: array("a"), selection: Selection::List(&[0, 20, -1]) },
+        RawRows { rows: array("b"), selection: Selection::from(4..7) },
+        RawRows { rows: array("c"), selection: Selection::List(&[9, 3, 7]) },
     ])
 }
 

@@ -3,7 +3,7 @@
 
 use half::f16;
 use numpack::prelude::*;
-use numpack::vector::{Filter, SearchOptions, SimdLevel, VectorEngine, Vectors};
+use numpack::vector::{SearchOptions, SimdLevel, VectorEngine, Vectors};
 use proptest::prelude::*;
 
 use crate::oracle;
@@ -90,12 +90,12 @@ impl Case {
     }
 
     /// Checks a search on every level, with one thread and with several.
-    fn check(&self, k: usize, filter: Option<Filter<'_>>, kept: impl Fn(u64) -> bool, what: &str) {
+    fn check(&self, k: usize, selection: Selection<'_>, kept: impl Fn(u64) -> bool, what: &str) {
         let scores = self.scores();
         let expected: Vec<_> =
             scores.iter().map(|scores| oracle::best(self.metric, k, scores, &kept)).collect();
         let (queries, rows) = (Self::vectors(&self.queries, self.dims), Self::vectors(&self.rows, self.dims));
-        let options = SearchOptions { filter, cancel: None };
+        let options = SearchOptions { rows: selection, cancel: None };
         for (level, threads) in SimdLevel::ALL.into_iter().zip([1, 2, 5, 3]) {
             let engine = VectorEngine::new().with_level(level).with_threads(threads);
             let hits = engine.search(&queries, &rows, self.metric, k, &options).unwrap();
@@ -149,18 +149,18 @@ proptest! {
         match pick.0 % 4 {
             0 => {
                 let mask: Vec<bool> = (0..rows).map(|_| source.below(3) == 0).collect();
-                case.check(k, Some(Filter::Mask(&mask)), |row| mask[row as usize], "mask");
+                case.check(k, Selection::Mask(&mask), |row| mask[row as usize], "mask");
             }
             1 if rows > 0 => {
                 let list: Vec<i64> = (0..source.below(40)).map(|_| source.below(2 * rows as u64) as i64 - rows as i64).collect();
                 let kept = |row: u64| list.contains(&(row as i64)) || list.contains(&(row as i64 - rows as i64));
-                case.check(k, Some(Filter::Rows(&list)), kept, "list");
+                case.check(k, Selection::List(&list), kept, "list");
             }
             2 => {
-                let filter = Filter::Slice { start: Some(1), stop: Some(-1), step: Some(3) };
-                case.check(k, Some(filter), |row| row % 3 == 1 && row + 1 < rows as u64, "slice");
+                let slice = Selection::Slice { start: Some(1), stop: Some(-1), step: Some(3) };
+                case.check(k, slice, |row| row % 3 == 1 && row + 1 < rows as u64, "slice");
             }
-            _ => case.check(k, None, |_| true, "all"),
+            _ => case.check(k, Selection::All, |_| true, "all"),
         }
     }
 }
@@ -188,7 +188,7 @@ fn adversarial(
             .collect();
         for metric in NUMERIC {
             let case = Case::new(metric, dims, (dtype, &asked), (dtype, &data));
-            case.check(10, None, |_| true, what);
+            case.check(10, Selection::All, |_| true, what);
         }
     }
 }
@@ -264,14 +264,14 @@ fn from_one_dimension_to_five_thousand() {
             (0..40_000 * 8).map(|i| if i / 40_000 % 3 == 0 { -1.0 } else { 0.99 }).collect();
         for metric in NUMERIC {
             let case = Case::new(metric, 40_000, (dtype, &extreme[..80_000]), (dtype, &extreme));
-            case.check(5, None, |_| true, "sums beyond 32 bits");
+            case.check(5, Selection::All, |_| true, "sums beyond 32 bits");
         }
     }
     let mut source = numbers(5);
     let values: Vec<f64> = (0..1000 * 16).map(|_| source.uniform()).collect();
     let case =
         Case::new(Metric::Cosine, 16, (DataType::Float32, &values), (DataType::Float32, &values[..600 * 16]));
-    case.check(7, None, |_| true, "1,000 queries");
+    case.check(7, Selection::All, |_| true, "1,000 queries");
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn mixed_dtypes_compute_in_float64() {
         for metric in NUMERIC {
             Case::new(metric, 20, (queries, &values[..10 * 20]), (rows, &values)).check(
                 9,
-                None,
+                Selection::All,
                 |_| true,
                 "mixed",
             );
@@ -355,13 +355,16 @@ fn what_does_not_fit_is_refused_with_its_values() {
     let (bits, flags) = ([1_u8, 0], [true, false]);
     let mixed = engine.top_k(&Vectors::one(&bits), &Vectors::one(&flags), Metric::Hamming, 1);
     assert!(matches!(mixed, Err(NpkError::InvalidDtype { .. })));
-    let search = |filter| {
-        let options = SearchOptions { filter: Some(filter), cancel: None };
+    let search = |rows| {
+        let options = SearchOptions { rows, cancel: None };
         engine.search(&Vectors::one(&a), &Vectors::one(&a), Metric::Dot, 1, &options)
     };
-    assert!(matches!(search(Filter::Mask(&[true, false])), Err(NpkError::InvalidShape { .. })));
-    assert!(matches!(search(Filter::Rows(&[-2])), Err(NpkError::IndexOutOfBounds { index: -2, rows: 1 })));
-    let slice = Filter::Slice { start: None, stop: None, step: Some(0) };
+    assert!(matches!(
+        search(Selection::Mask(&[true, false])),
+        Err(NpkError::MaskMismatch { rows: 1, flags: 2 })
+    ));
+    assert!(matches!(search(Selection::List(&[-2])), Err(NpkError::IndexOutOfBounds { index: -2, rows: 1 })));
+    let slice = Selection::Slice { start: None, stop: None, step: Some(0) };
     assert!(matches!(search(slice), Err(NpkError::InvalidArgument { .. })));
     assert!(matches!("manhattan".parse::<Metric>(), Err(NpkError::InvalidArgument { .. })));
     assert!(matches!(Vectors::from_slice(&b, 2), Err(NpkError::InvalidShape { .. })));
@@ -387,7 +390,7 @@ fn nothing_to_search_gives_nothing() {
 #[test]
 fn a_cancelled_search_says_so() {
     let cancel = std::sync::atomic::AtomicBool::new(true);
-    let options = SearchOptions { filter: None, cancel: Some(&cancel) };
+    let options = SearchOptions { cancel: Some(&cancel), ..SearchOptions::default() };
     let row = [1.0_f32];
     let found =
         VectorEngine::new().search(&Vectors::one(&row), &Vectors::one(&row), Metric::Dot, 1, &options);

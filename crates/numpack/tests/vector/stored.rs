@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use numpack::prelude::*;
-use numpack::vector::{Filter, Hits, SearchOptions, Vectors};
+use numpack::vector::{Hits, SearchOptions, Vectors};
 use proptest::prelude::*;
 
 use crate::oracle;
@@ -74,18 +74,18 @@ proptest! {
         let mask: Vec<bool> = (0..live).map(|row| (row ^ seed) % 5 < 2).collect();
         let list: Vec<i64> = (0..live as i64).filter(|row| row % 7 == 1).map(|row| row - live as i64).collect();
         for metric in [Metric::Dot, Metric::Cosine, Metric::L2] {
-            let search = |filter| {
-                let options = SearchOptions { filter, cancel: None };
+            let search = |rows| {
+                let options = SearchOptions { rows, cancel: None };
                 store.search("v", &vectors, k, metric, &options).unwrap()
             };
             let check = |hits: Hits, kept: &dyn Fn(u64) -> bool, what: &str| {
                 oracle::assert_hits(&hits, &expected(metric, k, &asked, &loaded, kept), what);
             };
-            check(search(None), &|_| true, "all");
-            check(search(Some(Filter::Mask(&mask))), &|row| mask[row as usize], "mask");
-            check(search(Some(Filter::Rows(&list))), &|row| row % 7 == 1, "list");
-            let slice = Filter::Slice { start: Some(5), stop: None, step: Some(2) };
-            check(search(Some(slice)), &|row| row >= 5 && row % 2 == 1, "slice");
+            check(search(Selection::All), &|_| true, "all");
+            check(search(Selection::Mask(&mask)), &|row| mask[row as usize], "mask");
+            check(search(Selection::List(&list)), &|row| row % 7 == 1, "list");
+            let slice = Selection::Slice { start: Some(5), stop: None, step: Some(2) };
+            check(search(slice), &|row| row >= 5 && row % 2 == 1, "slice");
         }
     }
 }
@@ -168,6 +168,38 @@ fn a_search_sees_one_commit_while_rows_come_and_go() {
 }
 
 #[test]
+fn a_search_of_a_slice_or_mask_is_about_the_rows_there_are() {
+    let (_dir, store) = marked(2000);
+    let query = [0.5_f32; DIMS];
+    let search = |rows: Selection<'_>| {
+        let options = SearchOptions { rows, cancel: None };
+        store.search("v", &Vectors::one(&query), 3, Metric::L2, &options)
+    };
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                store.append_slice("v", &values(5, 1)).unwrap();
+                store.drop_rows("v", -5..).unwrap();
+            }
+        });
+        let end = Instant::now() + Duration::from_millis(600);
+        while Instant::now() < end {
+            let hits = search(Selection::from(-1..)).unwrap();
+            assert!([1999, 2004].contains(&hits.indices[0]) && hits.k == 1, "{hits:?}");
+            let mask: Vec<bool> = (0..2000).map(|row| row % 2 == 1).collect();
+            match search(Selection::Mask(&mask)) {
+                Ok(hits) => assert!(hits.indices.iter().all(|row| row % 2 == 1), "{hits:?}"),
+                Err(error) => {
+                    assert!(matches!(error, NpkError::MaskMismatch { rows: 2005, flags: 2000 }), "{error}")
+                }
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
 fn a_reader_opened_read_only_searches_beside_a_writer() {
     let (_dir, store) = marked(20_000);
     let reader = OpenOptions::new().mode(Mode::Read).open(store.path()).unwrap();
@@ -206,6 +238,6 @@ fn what_cannot_be_searched_is_refused() {
     store.append_slice("none", &query).unwrap();
     let options = SearchOptions { cancel: Some(&cancel), ..all };
     assert!(matches!(search("none", &options), Err(NpkError::Cancelled)));
-    let options = SearchOptions { filter: Some(Filter::Rows(&[1])), ..all };
+    let options = SearchOptions { rows: Selection::List(&[1]), ..all };
     assert!(matches!(search("none", &options), Err(NpkError::IndexOutOfBounds { index: 1, rows: 1 })));
 }

@@ -107,7 +107,7 @@ impl Plain {
         &self.bytes[row * self.row_bytes()..][..self.row_bytes()]
     }
 
-    fn indexes(&self, indexes: &[i64]) -> Result<Vec<usize>, Kind> {
+    fn named(&self, which: &Which) -> Result<Vec<usize>, Kind> {
         if self.shape.is_empty() {
             return Err(Kind::Shape);
         }
@@ -116,7 +116,20 @@ impl Plain {
             let inside = (-rows..rows).contains(&index);
             inside.then(|| index.rem_euclid(rows.max(1)) as usize).ok_or(Kind::Bounds(index, rows as u64))
         };
-        indexes.iter().map(row).collect()
+        match which {
+            Which::All => Ok((0..rows as usize).collect()),
+            Which::List(indexes) => indexes.iter().map(row).collect(),
+            Which::Slice(_, _, Some(0)) => Err(Kind::Argument),
+            Which::Slice(start, stop, step) => Ok(slice(*start, *stop, step.unwrap_or(1), rows)),
+            Which::Mask { .. } => {
+                let mask = which.mask(rows as usize);
+                if mask.len() == rows as usize {
+                    Ok((0..mask.len()).filter(|&row| mask[row]).collect())
+                } else {
+                    Err(Kind::Mask(rows as u64, mask.len() as u64))
+                }
+            }
+        }
     }
 
     fn fits(&self, dtype: DataType, shape: &[u64]) -> Result<(), Kind> {
@@ -141,6 +154,7 @@ enum Kind {
     Dtype,
     Argument,
     Bounds(i64, u64),
+    Mask(u64, u64),
     ReadOnly,
     Other(String),
 }
@@ -154,9 +168,58 @@ fn kind(error: NpkError) -> Kind {
         NpkError::InvalidDtype { .. } => Kind::Dtype,
         NpkError::InvalidArgument { .. } => Kind::Argument,
         NpkError::IndexOutOfBounds { index, rows } => Kind::Bounds(index, rows),
+        NpkError::MaskMismatch { rows, flags } => Kind::Mask(rows, flags),
         NpkError::ReadOnly { .. } => Kind::ReadOnly,
         other => Kind::Other(other.to_string()),
     }
+}
+
+/// Rows of whatever array a step is about.
+#[derive(Clone, Debug)]
+enum Which {
+    All,
+    Slice(Option<i64>, Option<i64>, Option<i64>),
+    /// Flags by the bits of a seed, mostly one for every row.
+    Mask {
+        seed: u64,
+        longer: usize,
+    },
+    List(Vec<i64>),
+}
+
+impl Which {
+    /// The flags for an array of so many rows.
+    fn mask(&self, rows: usize) -> Vec<bool> {
+        match self {
+            Which::Mask { seed, longer } => {
+                (0..rows + longer).map(|row| seed >> (row % 61) & 1 == 1).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn selection<'a>(&'a self, mask: &'a [bool]) -> Selection<'a> {
+        match self {
+            Which::All => Selection::All,
+            &Which::Slice(start, stop, step) => Selection::Slice { start, stop, step },
+            Which::Mask { .. } => Selection::Mask(mask),
+            Which::List(indexes) => Selection::List(indexes),
+        }
+    }
+}
+
+/// The rows of Python's slice, by stepping through it.
+fn slice(start: Option<i64>, stop: Option<i64>, step: i64, rows: i64) -> Vec<usize> {
+    let (low, high) = if step > 0 { (0, rows) } else { (-1, rows - 1) };
+    let inside = |end: i64| if end < 0 { (end + rows).max(low) } else { end.min(high) };
+    let mut row = start.map_or(if step > 0 { low } else { high }, inside);
+    let end = stop.map_or(if step > 0 { high } else { low }, inside);
+    let mut found = Vec::new();
+    while (step > 0 && row < end) || (step < 0 && row > end) {
+        found.push(row as usize);
+        row += step;
+    }
+    found
 }
 
 /// Rows for an existing array: a good row shape mostly, the dtype mostly.
@@ -167,7 +230,7 @@ struct Rows {
     seed: u32,
     /// 0: a wrong row shape, 1: a wrong dtype, 2: a wrong number of rows, otherwise right.
     slip: u8,
-    indexes: Vec<i64>,
+    which: Which,
 }
 
 #[derive(Clone, Debug)]
@@ -188,7 +251,7 @@ enum Step {
     Replace(Vec<Rows>),
     DropRows {
         name: usize,
-        indexes: Vec<i64>,
+        which: Which,
     },
     DropArray(usize),
     DropMany(Vec<usize>),
@@ -198,7 +261,7 @@ enum Step {
     Sync,
     Get {
         name: usize,
-        indexes: Vec<i64>,
+        which: Which,
     },
     Stream {
         name: usize,
@@ -230,9 +293,19 @@ fn indexes() -> impl Strategy<Value = Vec<i64>> {
     proptest::collection::vec(index, 0..6)
 }
 
+fn which() -> impl Strategy<Value = Which> {
+    let end = || proptest::option::of(-14..14i64);
+    prop_oneof![
+        6 => indexes().prop_map(Which::List),
+        3 => (end(), end(), proptest::option::of(-4..5i64)).prop_map(|(start, stop, step)| Which::Slice(start, stop, step)),
+        2 => (any::<u64>(), prop_oneof![9 => Just(0), 1 => 1..3usize]).prop_map(|(seed, longer)| Which::Mask { seed, longer }),
+        1 => Just(Which::All),
+    ]
+}
+
 fn rows() -> impl Strategy<Value = Rows> {
-    (0..NAMES.len(), 0..5u64, any::<u32>(), 0..14u8, indexes())
-        .prop_map(|(name, count, seed, slip, indexes)| Rows { name, count, seed, slip, indexes })
+    (0..NAMES.len(), 0..5u64, any::<u32>(), 0..14u8, which())
+        .prop_map(|(name, count, seed, slip, which)| Rows { name, count, seed, slip, which })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -246,14 +319,14 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::BadName),
         7 => proptest::collection::vec(rows(), 1..3).prop_map(Step::Append),
         8 => proptest::collection::vec(rows(), 1..3).prop_map(Step::Replace),
-        7 => (name(), indexes()).prop_map(|(name, indexes)| Step::DropRows { name, indexes }),
+        7 => (name(), which()).prop_map(|(name, which)| Step::DropRows { name, which }),
         1 => name().prop_map(Step::DropArray),
         1 => proptest::collection::vec(name(), 0..3).prop_map(Step::DropMany),
         3 => name().prop_map(Step::Compact),
         3 => (name(), name()).prop_map(|(from, to)| Step::Clone(from, to)),
         1 => (0..3u8).prop_map(|n| if n == 0 { Step::Reset } else { Step::Sync }),
         2 => Just(Step::Sync),
-        4 => (name(), indexes()).prop_map(|(name, indexes)| Step::Get { name, indexes }),
+        4 => (name(), which()).prop_map(|(name, which)| Step::Get { name, which }),
         2 => (name(), 0..5usize).prop_map(|(name, rows)| Step::Stream { name, rows }),
         2 => name().prop_map(Step::HoldView),
         2 => Just(Step::Reopen),
@@ -278,7 +351,7 @@ struct Model {
 }
 
 /// Array, dtype, shape of the rows, seed of their values, indexes.
-type ReplaceCall = (usize, DataType, Vec<u64>, u32, Vec<i64>);
+type ReplaceCall = (usize, DataType, Vec<u64>, u32, Which);
 
 impl Model {
     fn put(&mut self, name: &'static str, dtype: DataType, shape: &[u64], bytes: Vec<u8>) {
@@ -330,14 +403,14 @@ impl Model {
     fn replace(&mut self, all: &[ReplaceCall]) -> Result<(), Kind> {
         distinct(all.iter().map(|rows| rows.0))?;
         let mut changed = self.arrays.clone();
-        for (name, dtype, shape, seed, indexes) in all {
+        for (name, dtype, shape, seed, which) in all {
             let plain = self.get(*name)?;
             plain.fits(*dtype, shape)?;
-            if shape[0] != indexes.len() as u64 {
+            let (rows, bytes, len) =
+                (plain.named(which)?, bytes_for(*dtype, shape, *seed), plain.row_bytes());
+            if shape[0] != rows.len() as u64 {
                 return Err(Kind::Shape);
             }
-            let (rows, bytes, len) =
-                (plain.indexes(indexes)?, bytes_for(*dtype, shape, *seed), plain.row_bytes());
             let target = changed.get_mut(NAMES[*name]).unwrap();
             for (i, row) in rows.into_iter().enumerate() {
                 target.bytes[row * len..][..len].copy_from_slice(&bytes[i * len..][..len]);
@@ -347,9 +420,16 @@ impl Model {
         Ok(())
     }
 
-    fn drop_rows(&mut self, name: usize, indexes: &[i64]) -> Result<(), Kind> {
+    /// Rows that a step names, as far as it names any, and the flags of its mask.
+    fn asked(&self, name: usize, which: &Which) -> (u64, Vec<bool>) {
+        let plain = self.get(name).ok();
+        let count = plain.and_then(|plain| plain.named(which).ok()).map_or(1, |rows| rows.len());
+        (count as u64, which.mask(plain.map_or(0, Plain::rows)))
+    }
+
+    fn drop_rows(&mut self, name: usize, which: &Which) -> Result<(), Kind> {
         let plain = self.get(name)?;
-        let gone = plain.indexes(indexes)?;
+        let gone = plain.named(which)?;
         let kept: Vec<usize> = (0..plain.rows()).filter(|row| !gone.contains(row)).collect();
         let bytes = kept.iter().flat_map(|&row| plain.row(row).to_vec()).collect();
         let plain = self.arrays.get_mut(NAMES[name]).unwrap();
@@ -387,6 +467,7 @@ impl World {
     }
 
     /// The step on the store.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     fn call(&self, store: &Store, step: &Step) -> NpkResult<()> {
         match step {
             Step::Save { arrays, dtype } => typed!(DTYPES[*dtype], T => {
@@ -428,26 +509,32 @@ impl World {
                 }
             }
             Step::Replace(rows) => {
+                let asked: Vec<_> = rows.iter().map(|r| self.model.asked(r.name, &r.which)).collect();
                 let given: Vec<_> =
-                    rows.iter().map(|r| (r, self.model.given(r, r.indexes.len() as u64))).collect();
+                    rows.iter().zip(&asked).map(|(r, (count, _))| (r, self.model.given(r, *count))).collect();
                 let data: Vec<_> = given.iter().map(|(r, (d, s))| bytes_for(*d, s, r.seed)).collect();
                 let raw: Vec<_> = given
                     .iter()
                     .zip(&data)
-                    .map(|((r, (dtype, shape)), bytes)| numpack::RawRows {
+                    .zip(&asked)
+                    .map(|(((r, (dtype, shape)), bytes), (_, mask))| numpack::RawRows {
                         rows: numpack::RawArray { name: NAMES[r.name], dtype: *dtype, shape, bytes },
-                        indexes: &r.indexes,
-                        of: None,
+                        selection: r.which.selection(mask),
                     })
                     .collect();
                 match &given[..] {
                     [(r, (dtype, shape))] => typed!(*dtype, T => {
-                        store.replace_rows(NAMES[r.name], &array::<T>(shape, r.seed), &r.indexes)
+                        store.replace_rows(NAMES[r.name], &array::<T>(shape, r.seed), raw[0].selection)
                     }),
                     _ => store.replace_raw(&raw),
                 }
             }
-            Step::DropRows { name, indexes } => store.drop_arrays(NAMES[*name], Some(indexes)),
+            Step::DropRows { name, which: Which::List(indexes) } => {
+                store.drop_arrays(NAMES[*name], Some(indexes))
+            }
+            Step::DropRows { name, which } => {
+                store.drop_rows(NAMES[*name], which.selection(&self.model.asked(*name, which).1))
+            }
             Step::DropArray(name) => store.drop_arrays(NAMES[*name], None),
             Step::DropMany(names) => {
                 store.drop_many(&names.iter().map(|&name| NAMES[name]).collect::<Vec<_>>())
@@ -456,14 +543,19 @@ impl World {
             Step::Clone(from, to) => store.clone_array(NAMES[*from], NAMES[*to]),
             Step::Reset => store.reset(),
             Step::Sync => store.sync_metadata(),
-            Step::Get { name, indexes } => {
+            Step::Get { name, which } => {
+                let mask = self.model.asked(*name, which).1;
+                let selection = which.selection(&mask);
                 let dtype = self.model.get(*name).map_or(DataType::Uint8, |plain| plain.dtype);
-                let bytes = store.read_rows(NAMES[*name], indexes)?;
+                let bytes = store.read_rows(NAMES[*name], selection)?;
                 let got =
-                    typed!(dtype, T => store.getitem::<T>(NAMES[*name], indexes).map(|a| to_bytes(&a)))?;
+                    typed!(dtype, T => store.getitem::<T>(NAMES[*name], selection).map(|a| to_bytes(&a)))?;
+                assert_eq!(got, bytes);
+                let view = store.get_array_view(NAMES[*name])?;
+                let got = typed!(dtype, T => view.gather::<T>(selection).map(|a| to_bytes(&a)))?;
                 assert_eq!(got, bytes);
                 let plain = self.model.get(*name).unwrap();
-                let rows = plain.indexes(indexes).unwrap();
+                let rows = plain.named(which).unwrap();
                 assert_eq!(bytes, rows.iter().flat_map(|&row| plain.row(row).to_vec()).collect::<Vec<u8>>());
                 Ok(())
             }
@@ -495,6 +587,7 @@ impl World {
     }
 
     /// The step on the model.
+    #[expect(clippy::too_many_lines, reason = "an arm for each step")]
     fn expect(&mut self, instance: usize, step: &Step) -> Result<(), Kind> {
         match step {
             Step::Save { arrays, dtype } => {
@@ -526,15 +619,15 @@ impl World {
                 let all: Vec<_> = rows
                     .iter()
                     .map(|r| {
-                        let (dtype, shape) = self.model.given(r, r.indexes.len() as u64);
-                        (r.name, dtype, shape, r.seed, r.indexes.clone())
+                        let (dtype, shape) = self.model.given(r, self.model.asked(r.name, &r.which).0);
+                        (r.name, dtype, shape, r.seed, r.which.clone())
                     })
                     .collect();
                 // A view shows rows that are replaced after it was made.
                 self.held.retain(|(held, ..)| rows.iter().all(|r| r.name != *held));
                 self.model.replace(&all)
             }
-            Step::DropRows { name, indexes } => self.model.drop_rows(*name, indexes),
+            Step::DropRows { name, which } => self.model.drop_rows(*name, which),
             Step::DropArray(name) => {
                 self.model.get(*name)?;
                 self.model.arrays.remove(NAMES[*name]);
@@ -559,13 +652,13 @@ impl World {
                 self.model.arrays.clear();
                 Ok(())
             }
-            Step::Get { name, indexes } => self.model.get(*name)?.indexes(indexes).map(drop),
+            Step::Get { name, which } => self.model.get(*name)?.named(which).map(drop),
             Step::Stream { name, rows } => {
                 let plain = self.model.get(*name)?;
                 if *rows == 0 {
                     return Err(Kind::Argument);
                 }
-                plain.indexes(&[]).map(drop)
+                plain.named(&Which::All).map(drop)
             }
             Step::HoldView(name) => {
                 let plain = self.model.get(*name)?.clone();

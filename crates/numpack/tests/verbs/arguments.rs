@@ -8,10 +8,11 @@ use numpack::prelude::*;
 use crate::refused::{array, refused, tree};
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of arguments")]
 fn bad_arguments_are_named_and_change_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice("a", &[1i32, 2, 3, 4, 5, 6], &[3, 2]).unwrap();
     store.save_slice("scalar", &[1i32], &[]).unwrap();
     store.save_slice("empty", &[0i32; 0], &[0, 2]).unwrap();
@@ -82,12 +83,20 @@ fn bad_arguments_are_named_and_change_nothing() {
     refused(store.drop_many(&["a", "a"]), argument, &["\"a\""]);
     let rows = array(&[1, 2], 0i32);
     refused(store.append_many(&[("a", &rows), ("a", &rows)]), argument, &["\"a\""]);
-    refused(store.replace_many(&[("a", &rows, &[0]), ("a", &rows, &[1])]), argument, &["\"a\""]);
+    refused(
+        store.replace_many(&[("a", &rows, (&[0]).into()), ("a", &rows, (&[1]).into())]),
+        argument,
+        &["\"a\""],
+    );
     let twice = [("a".into(), rows.clone(), DataType::Int32), ("a".into(), rows.clone(), DataType::Int32)];
     refused(store.save_arrays(&twice), argument, &["\"a\""]);
     // One bad part refuses the whole call.
     refused(store.append_many(&[("a", &rows), ("b", &rows)]), unknown, &name);
-    refused(store.replace_many(&[("a", &rows, &[0]), ("empty", &rows, &[0])]), bounds, &["0 rows"]);
+    refused(
+        store.replace_many(&[("a", &rows, (&[0]).into()), ("empty", &rows, (&[0]).into())]),
+        bounds,
+        &["0 rows"],
+    );
 
     let files = |tree: &BTreeMap<PathBuf, Option<Vec<u8>>>| {
         // The control page counts attempts of writers; the log and the rows are the store.

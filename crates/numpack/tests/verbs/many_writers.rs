@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,7 +122,7 @@ fn threads_share_one_instance_with_mixed_verbs() {
 fn processes_append_and_replace_and_no_row_is_lost() {
     let dir = scratch();
     let path = dir.path().join("store");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice::<u64>("log", &[], &[0, 2]).unwrap();
     store.save_slice("own", &[0_u64; 32], &[4, 8]).unwrap();
     let workers: Vec<Worker> = (0..4).map(|number| numbered("append", &path, number)).collect();
@@ -173,4 +174,47 @@ fn a_held_lock_is_an_error_after_the_timeout() {
     drop(writer);
     store.append_slice("small", &[3_u8]).unwrap();
     assert_eq!(store.getitem::<u8>("small", &[-1]).unwrap()[[0]], 3);
+}
+
+#[test]
+fn selections_are_resolved_against_the_commit_they_apply_to() {
+    const APPENDS: u64 = 400;
+    let dir = scratch();
+    let path = dir.path().join("store");
+    let store = Store::new(path.clone()).unwrap();
+    store.save_slice("x", &[0_u64; 2 * 1000], &[1000, 2]).unwrap();
+    let other = Store::new(path).unwrap();
+    let ended = AtomicBool::new(false);
+    let (mut masked, mut refused) = (0, 0);
+    thread::scope(|scope| {
+        let appending = scope.spawn(|| {
+            for _ in 0..APPENDS {
+                other.append_slice("x", &[7_u64; 2 * 8]).unwrap();
+                // All eight of them, wherever they are by now; a slice of seven rows for eight is refused.
+                other.replace_slice("x", &[9_u64; 2 * 8], -8..).unwrap();
+                let wrong = other.replace_slice("x", &[9_u64; 2 * 8], -7..);
+                assert!(matches!(wrong, Err(NpkError::InvalidShape { .. })), "{wrong:?}");
+            }
+            ended.store(true, Ordering::Release);
+        });
+        while !ended.load(Ordering::Acquire) {
+            let rows = store.get_shape("x").unwrap()[0] as usize;
+            if rows < 100 {
+                thread::yield_now();
+                continue;
+            }
+            store.drop_rows("x", ..4).unwrap();
+            let mut mask = vec![false; rows - 4];
+            mask[0] = true;
+            match store.drop_rows("x", Selection::Mask(&mask)) {
+                Ok(()) => masked += 1,
+                Err(NpkError::MaskMismatch { rows, flags }) if rows > flags => refused += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        appending.join().unwrap();
+    });
+    let dropped = 4 * (masked + refused) + masked;
+    assert_eq!(store.get_shape("x").unwrap(), [1000 + 8 * APPENDS - dropped, 2]);
+    assert!(store.verify().unwrap().findings.is_empty());
 }

@@ -8,6 +8,7 @@ use numpack::{HIDDEN_PREFIX, RawArray};
 use crate::refused::tree;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a list of names")]
 fn names_are_not_paths() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("x"), "stays").unwrap();
@@ -60,7 +61,7 @@ fn names_are_not_paths() {
     let long = "é".repeat(512);
     let names: Vec<&str> = names.into_iter().chain([long.as_str()]).collect();
     {
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         for (i, name) in names.iter().enumerate() {
             store.save_slice(name, &[i as u64, 7], &[2]).unwrap();
         }
@@ -77,7 +78,7 @@ fn names_are_not_paths() {
         store.clone_array("..", "../clone").unwrap();
         store.drop_arrays("../clone", None).unwrap();
     }
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     assert_eq!(store.list_arrays(), names);
     for (i, name) in names.iter().enumerate() {
         assert_eq!(store.load_vec::<u64>(name).unwrap().1, [i as u64, 7], "{name:?}");

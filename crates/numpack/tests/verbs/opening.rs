@@ -90,7 +90,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 fn a_newer_format_is_refused_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    Store::new(path.clone()).unwrap().save_slice("a", &[1u8, 2], &[2]).unwrap();
+    Store::new(&path).unwrap().save_slice("a", &[1u8, 2], &[2]).unwrap();
     let log = path.join("metadata.npkm");
     let mut bytes = fs::read(&log).unwrap();
     bytes[8] = 9;
@@ -125,7 +125,7 @@ fn a_folder_without_permission_to_write() {
     mode(&program, 0o755);
     for name in ["whole", "without-page"] {
         let path = dir.path().join(name);
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         store.save_slice("a", &[1u8, 2, 3], &[3]).unwrap();
         store.replace_slice("a", &[9u8], &[1]).unwrap();
         drop(store);
@@ -169,7 +169,7 @@ fn without_permission(dir: &Path) {
 fn a_sync_of_a_removed_store_fails() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("store");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_slice("a", &[1_u8], &[1]).unwrap();
     store.sync_metadata().unwrap();
     fs::remove_dir_all(&path).unwrap();

@@ -209,7 +209,7 @@ fn damage_in_the_store_is_not_packed() {
     let dir = scratch();
     let source = dir.path().join("data.npk");
     small(&source);
-    let file = Store::new(source.clone()).unwrap().get_array_metadata("a").unwrap().data_file;
+    let file = Store::new(&source).unwrap().get_array_metadata("a").unwrap().data_file;
     let mut bytes = fs::read(source.join(&file)).unwrap();
     bytes[17] ^= 4;
     fs::write(source.join(&file), bytes).unwrap();
@@ -222,7 +222,7 @@ fn damage_in_the_store_is_not_packed() {
 fn a_package_holds_one_commit_beside_writers() {
     let dir = scratch();
     let source = dir.path().join("data.npk");
-    let writer = Store::new(source.clone()).unwrap();
+    let writer = Store::new(&source).unwrap();
     const ROWS: usize = 300_000;
     writer.save_slice("a", &vec![0_u64; ROWS], &[ROWS as u64]).unwrap();
     writer.save_slice("b", &vec![0_u64; ROWS], &[ROWS as u64]).unwrap();
@@ -237,7 +237,7 @@ fn a_package_holds_one_commit_beside_writers() {
                 // First and last row: a reader that takes its time sees both sides of a commit.
                 let rows = numpack::ndarray::arr1(&[turn, turn]).into_dyn();
                 let ends: &[i64] = &[0, ROWS as i64 - 1];
-                writer.replace_many(&[("a", &rows, ends), ("b", &rows, ends)]).unwrap();
+                writer.replace_many(&[("a", &rows, ends.into()), ("b", &rows, ends.into())]).unwrap();
                 writer.append_slice("c", &[turn]).unwrap();
                 if turn % 64 == 0 {
                     writer.save_slice("c", &[turn], &[1]).unwrap();

@@ -11,7 +11,7 @@ fn rows(n: usize, first: usize) -> ArrayD<f32> {
 fn every_verb_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data.npk");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.save_arrays(&[("a".to_string(), rows(1000, 0), DataType::Float32)]).unwrap();
     store.append_rows("a", &rows(100, 1000)).unwrap();
     assert_eq!(store.load_array::<f32>("a").unwrap(), rows(1100, 0));
@@ -23,7 +23,7 @@ fn every_verb_once() {
     store.drop_arrays("a", Some(&[0, 1, -1])).unwrap();
     assert_eq!(store.get_shape("a").unwrap(), vec![1097, 10]);
     drop(store);
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     assert_eq!(store.get_shape("a").unwrap(), vec![1097, 10]);
     assert_eq!(store.getitem::<f32>("a", &[1]).unwrap()[[0, 0]], 50_000.0);
     let view = store.get_array_view("a").unwrap();
@@ -47,7 +47,7 @@ fn every_verb_once() {
 fn another_instance_in_another_core_sees_commits() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("data.npk");
-    let writer = Store::new(path.clone()).unwrap();
+    let writer = Store::new(&path).unwrap();
     let reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
     for n in 1..50 {
         writer.save_arrays(&[("a".to_string(), rows(n, n), DataType::Float32)]).unwrap();

@@ -12,7 +12,7 @@ use crate::values::values;
 fn a_rename_is_one_commit_and_stays() {
     let dir = scratch();
     let path = dir.path().join("s");
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     let other = Store::open_folder(Disk::new(&path, Arc::new(Working), None), OpenOptions::new()).unwrap();
     for (name, from) in [("a", 0), ("b", 4), ("c", 8)] {
         store.save_slice(name, &values(from, 4), &[4]).unwrap();

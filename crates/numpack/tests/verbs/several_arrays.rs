@@ -32,8 +32,8 @@ fn rows_of_several_arrays_go_in_one_commit() {
     let store = Store::new(dir.path().join("s")).unwrap();
     store.save_slice("a", &values(0, 4), &[4]).unwrap();
     store.save_slice("b", &values(0, 4), &[4]).unwrap();
-    assert!(store.drop_rows_many(&[("a", &[0]), ("b", &[4])]).is_err());
+    assert!(store.drop_rows_many(&[("a", Selection::from(..1)), ("b", Selection::List(&[4]))]).is_err());
     assert_eq!(store.get_shape("a").unwrap(), [4], "refused calls change nothing");
-    store.drop_rows_many(&[("a", &[0]), ("b", &[1, -1])]).unwrap();
+    store.drop_rows_many(&[("a", Selection::from(..1)), ("b", Selection::List(&[1, -1]))]).unwrap();
     assert_eq!((store.get_shape("a").unwrap(), store.get_shape("b").unwrap()), (vec![3], vec![2]));
 }

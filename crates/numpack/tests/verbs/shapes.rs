@@ -1,6 +1,7 @@
 //! Arrays of every number of dimensions, those without elements among them.
 
 use numpack::prelude::*;
+use numpack::{RawArray, RawRows};
 
 #[test]
 fn every_dtype_and_many_shapes() {
@@ -35,4 +36,11 @@ fn rows_of_no_elements_may_be_many() {
     assert!(matches!(error, NpkError::InvalidArgument { .. }), "{error}");
     store.drop_arrays("b", Some(&[0, 2])).unwrap();
     assert_eq!(store.get_shape("b").unwrap(), [(1 << 47) - 2, 0]);
+    let shape = |selection| store.getitem::<i32>("b", selection).unwrap().shape()[0] as u64;
+    assert_eq!(shape(Selection::from(1..)), (1 << 47) - 3);
+    assert_eq!(shape(Selection::Slice { start: Some(-1), stop: None, step: Some(-2) }), (1 << 46) - 1);
+    let all = RawArray { name: "b", dtype: DataType::Int32, shape: &[(1 << 47) - 2, 0], bytes: &[] };
+    store.replace_raw(&[RawRows { rows: all, selection: Selection::All }]).unwrap();
+    store.drop_rows("b", 3..9).unwrap();
+    assert_eq!(store.get_shape("b").unwrap(), [(1 << 47) - 8, 0]);
 }

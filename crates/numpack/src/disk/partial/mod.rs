@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::disk::folders;
 use crate::types::error::{NpkError, NpkResult};
 use holder::Holder;
 use target::{Found, Owner, Target};
@@ -88,8 +89,10 @@ impl Partial {
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o666).open(content)
         });
         match made {
-            Err(error) if owner.is_some() && is_refused(&error) => Partial::itself(path).map_err(named),
-            other => other.map_err(named),
+            Err(NpkError::Io { source, .. }) if owner.is_some() && is_refused(&source) => {
+                Partial::itself(path).map_err(named)
+            }
+            other => other,
         }
     }
 
@@ -110,8 +113,10 @@ impl Partial {
         }
         let make = |content: &Path| fs::create_dir(content).and_then(|()| File::open(content));
         match Partial::beside(&path, owner, make) {
-            Err(error) if owner.is_some() && is_refused(&error) => Partial::inside(path).map_err(named),
-            other => other.map_err(named),
+            Err(NpkError::Io { source, .. }) if owner.is_some() && is_refused(&source) => {
+                Partial::inside(path).map_err(named)
+            }
+            other => other,
         }
     }
 
@@ -119,11 +124,11 @@ impl Partial {
         target: &Path,
         owner: Option<Owner>,
         make: impl FnOnce(&Path) -> io::Result<File>,
-    ) -> io::Result<Partial> {
+    ) -> NpkResult<Partial> {
         let (Some(parent), Some(name)) = (target.parent(), target.file_name()) else {
-            return Err(Errno::INVAL.into());
+            return Err(NpkError::io(target, Errno::INVAL.into()));
         };
-        let parents = make_parents(parent)?;
+        let parents = folders::make(parent)?;
         let made = Holder::new(parent).and_then(|holder| {
             let path = holder.path().join(name);
             Ok((make(&path)?, path, holder))
@@ -134,8 +139,8 @@ impl Partial {
                 Ok(Partial { path, target, handle, place, owner, parents, published: false })
             }
             Err(error) => {
-                remove_parents(&parents);
-                Err(error)
+                folders::remove_empty(&parents);
+                Err(NpkError::io(target, error))
             }
         }
     }
@@ -191,11 +196,11 @@ impl Partial {
         self.show(overwrite).map_err(|e| NpkError::io(&self.target, e))?;
         self.published = true;
         if durable {
-            let named = self.parents.iter().chain([&self.target]).rev();
-            for folder in named.filter_map(|path| path.parent()) {
-                let synced = File::open(folder).and_then(|folder| folder.sync_all());
-                synced.map_err(|e| NpkError::io(folder, e))?;
-            }
+            let named = [std::slice::from_ref(&self.target), &self.parents];
+            named
+                .into_iter()
+                .try_for_each(folders::sync_parents)
+                .map_err(|e| NpkError::io(&self.target, e))?;
         }
         Ok(())
     }
@@ -279,7 +284,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         self.place = Place::Itself;
         if !self.published {
-            remove_parents(&self.parents);
+            folders::remove_empty(&self.parents);
         }
     }
 }
@@ -327,23 +332,6 @@ fn exchange(new: &Path, target: &Path, aside: &Path) -> io::Result<()> {
 
 fn remove(path: &Path) -> io::Result<()> {
     if path.symlink_metadata()?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-}
-
-/// Makes the missing folders up to `folder` and returns them.
-fn make_parents(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let missing = folder.ancestors().take_while(|path| path.symlink_metadata().is_err());
-    let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-    missing.reverse();
-    fs::create_dir_all(folder).inspect_err(|_| remove_parents(&missing))?;
-    Ok(missing)
-}
-
-/// Removes folders that hold nothing.
-fn remove_parents(parents: &[PathBuf]) {
-    for path in parents.iter().rev() {
-        // One that somebody else uses meanwhile stays.
-        fs::remove_dir(path).unwrap_or_default();
-    }
 }
 
 #[cfg(test)]

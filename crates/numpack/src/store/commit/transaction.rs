@@ -280,7 +280,8 @@ impl StoreState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{RawArray, RawDrop, RawRows, Store};
+    use crate::rows::Selection;
+    use crate::store::{RawArray, RawRows, Store};
 
     fn raw<'a>(name: &'a str, shape: &'a [u64], bytes: &'a [u8]) -> RawArray<'a> {
         RawArray { name, dtype: DataType::Uint8, shape, bytes }
@@ -303,9 +304,9 @@ mod tests {
                 tx.save(&[raw("a", &[1], b"6")])?;
                 tx.append(&[raw("b", &[1], b"7")])?;
                 let rows = raw("c", &[1], b"8");
-                tx.replace(&[RawRows { rows, indexes: &[0], of: None }])?;
-                tx.replace(&[RawRows { rows: raw("b", &[1], b"9"), indexes: &[1], of: None }])?;
-                tx.drop_rows(&[RawDrop { name: "d", indexes: &[0], of: None }])?;
+                tx.replace(&[RawRows { rows, selection: Selection::List(&[0]) }])?;
+                tx.replace(&[RawRows { rows: raw("b", &[1], b"9"), selection: Selection::List(&[1]) }])?;
+                tx.drop_rows(&[("d", Selection::from(..1))])?;
                 tx.clone_array("e", "copy")?;
                 tx.remove_arrays(&["e"])
             })

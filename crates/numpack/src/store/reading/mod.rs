@@ -1,5 +1,6 @@
 //! Reading: copies, snapshots and searches of one commit, beside writers that never wait for them.
 
+pub(crate) mod copy;
 pub(crate) mod overlay;
 pub(crate) mod read;
 pub(crate) mod search;

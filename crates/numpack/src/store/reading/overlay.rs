@@ -4,83 +4,79 @@
 //! new rows a copy holds, the rows of all replaces between the redo start before the copy and the last
 //! commit after it, laid over it in order, give the state as of that last commit.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
-use std::ops::Range;
 use std::sync::Arc;
 
 use crate::disk::data_file::DataFile;
 use crate::log::catalog::ArrayState;
 use crate::log::op::Op;
-use crate::rows::plan::{Plan, live_runs};
-use crate::rows::run::Run;
+use crate::rows::plan::{Piece, Plan};
 use crate::store::commit::state::{LogState, RedoStart, StoreState};
-use crate::store::reading::read::{Scope, Source, Target, copy};
+use crate::store::reading::copy::{Source, copy};
+use crate::store::reading::read::{Found, Scope, Target};
 use crate::types::error::{NpkError, NpkResult};
 
 /// Bytes of replaced rows by physical row; later replaces have won.
-pub(crate) type Rows = HashMap<u64, Vec<u8>>;
+pub(crate) type Rows = BTreeMap<u64, Vec<u8>>;
 
 impl StoreState {
-    /// Fills `dst` with the rows of the plan as of one commit, whatever writers do meanwhile; false when the
-    /// array has changed what the plan depends on, and the plan must be made anew.
+    /// Fills `dst` with rows of a view, whatever writers do meanwhile; false when the array's file has been
+    /// taken out of use.
     ///
     /// # Errors
     /// `Corrupted`, `Io`.
     pub(crate) fn read_with_overlay(
         &self,
         source: &Source,
-        plan: Plan<'_>,
+        plan: &Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
-        scope: Scope,
     ) -> NpkResult<bool> {
         let redo_start = self.log().redo_start.clone();
         copy(source, plan, dst)?;
-        let Some((_, rows)) = self.replaced_since(&source.array, redo_start, scope)? else {
+        let Some((_, rows)) = self.replaced_since(&source.array, redo_start, Scope::Physical)? else {
             return Ok(false);
         };
-        lay_over(&rows, plan, source.array.row_bytes() as usize, dst);
+        lay_over(&rows, plan, source.array.row_bytes() as usize, dst)?;
         Ok(true)
     }
 
-    /// The rows of a plan for a range, as of one commit. When the range ends with the array, rows appended
-    /// meanwhile belong to it: they are copied as well, until no more have come while the last ones were copied,
-    /// so a large array is read although a writer appends and replaces all the time. `None` when the plan must
-    /// be made anew.
+    /// The rows of a plan as of one commit. `plans` makes the plan for a later state: when a slice reaches to the
+    /// end of the array, rows appended meanwhile belong to it. They are copied as well, until no more have come
+    /// while the last ones were copied, so a large array is read although a writer appends and replaces all the
+    /// time. `None` when everything must be read anew.
     ///
     /// # Errors
-    /// `Corrupted`, `Io`, and those of `plan`.
-    pub(crate) fn read_growing<B: Target>(
+    /// `Corrupted`, `Io`, and those of `plans` and `allocate`.
+    pub(crate) fn read_growing<'s, B: Target>(
         &self,
         mut source: Source,
-        mut rows: Range<u64>,
+        mut plan: Plan<'s>,
         mut target: B,
-        plan: &mut impl FnMut(&ArrayState) -> NpkResult<(Range<u64>, B)>,
-    ) -> NpkResult<Option<(Arc<ArrayState>, B)>> {
+        mut plans: impl FnMut(&ArrayState) -> NpkResult<Plan<'s>>,
+        allocate: &mut impl FnMut(&ArrayState, u64) -> NpkResult<B>,
+    ) -> NpkResult<Option<Found<B>>> {
         let redo_start = self.log().redo_start.clone();
-        let runs = live_runs(&source.array, rows.start, rows.end);
-        copy(&source, Plan::Runs(&runs), target.bytes())?;
+        copy(&source, &plan, target.bytes())?;
         loop {
             let found = self.replaced_since(&source.array, redo_start.clone(), Scope::Logical)?;
             let Some((now, replaced)) = found else { return Ok(None) };
-            let grown = now.physical_rows() != source.array.physical_rows();
-            if !grown || rows.end < source.array.rows() {
-                let runs = live_runs(&source.array, rows.start, rows.end);
-                let size = source.array.row_bytes() as usize;
-                lay_over(&replaced, Plan::Runs(&runs), size, target.bytes());
-                return Ok(Some((source.array, target)));
+            let longer = plans(&now)?;
+            if longer.names_as(&plan) {
+                lay_over(&replaced, &plan, source.array.row_bytes() as usize, target.bytes())?;
+                return Ok(Some(Found { array: source.array, rows: plan.count(), target }));
             }
-            let (longer, mut larger) = plan(&now)?;
-            if longer.start != rows.start || longer.end < rows.end {
+            let (Some(known), Some(rows)) = (plan.range(), longer.range()) else { return Ok(None) };
+            if rows.start != known.start || rows.end < known.end {
                 return Ok(None);
             }
+            let mut larger = allocate(&now, longer.count())?;
             source.file.confirm(now.bytes())?;
             source.array = now;
-            let known = target.bytes().len();
-            larger.bytes()[..known].copy_from_slice(target.bytes());
-            let runs = live_runs(&source.array, rows.end, longer.end);
-            copy(&source, Plan::Runs(&runs), &mut larger.bytes()[known..])?;
-            (rows, target) = (longer, larger);
+            let (before, added) = larger.bytes().split_at_mut(target.bytes().len());
+            before.copy_from_slice(target.bytes());
+            copy(&source, &Plan::of_range(known.end..rows.end, &source.array), added)?;
+            (plan, target) = (longer, larger);
         }
     }
 
@@ -160,43 +156,37 @@ fn still_holds(now: &ArrayState, then: &ArrayState, scope: Scope) -> bool {
         && match scope {
             Scope::Physical => true,
             Scope::Logical => now.deleted == then.deleted,
-            Scope::Rows => now.deleted == then.deleted && now.physical_rows() == then.physical_rows(),
         }
 }
 
-fn lay_over(rows: &Rows, plan: Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) {
-    let mut put = |place: usize, bytes: &[u8]| {
-        for (target, &byte) in dst[place * size..(place + 1) * size].iter_mut().zip(bytes) {
+/// Puts replaced rows in the places that a plan has for them.
+fn lay_over(rows: &Rows, plan: &Plan<'_>, size: usize, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut put = |place: u64, bytes: &[u8]| {
+        let at = place as usize * size;
+        for (target, &byte) in dst[at..at + size].iter_mut().zip(bytes) {
             target.write(byte);
         }
     };
-    match plan {
-        Plan::Rows(wanted) => {
-            for (place, row) in wanted.iter().enumerate() {
-                if let Some(bytes) = rows.get(row) {
-                    put(place, bytes);
+    let mut place = 0;
+    plan.each_piece(0..plan.places(), |piece| {
+        match piece {
+            Piece::Run(run) => {
+                rows.range(run.start..run.start + run.len)
+                    .for_each(|(row, bytes)| put(place + row - run.start, bytes));
+                place += run.len;
+            }
+            Piece::Rows(wanted) => {
+                for (row, place) in wanted.iter().zip(place..) {
+                    if let Some(bytes) = rows.get(row) {
+                        put(place, bytes);
+                    }
                 }
+                place += wanted.len() as u64;
             }
         }
-        Plan::Runs(runs) => {
-            let before = places(runs);
-            for (row, bytes) in rows {
-                let at = runs.partition_point(|run| run.start <= *row);
-                let Some(at) = at.checked_sub(1) else { continue };
-                if *row < runs[at].start + runs[at].len {
-                    put((before[at] + row - runs[at].start) as usize, bytes);
-                }
-            }
-        }
-    }
-}
-
-/// Rows of a plan before each of its runs.
-fn places(runs: &[Run]) -> Vec<u64> {
-    let before = runs.iter().scan(0, |sum, run| {
-        let before = *sum;
-        *sum += run.len;
-        Some(before)
-    });
-    before.collect()
+        Ok(())
+    })
 }

@@ -6,32 +6,33 @@
 //! even for a stopped writer.
 
 use std::mem::MaybeUninit;
-use std::ops::Range;
 use std::sync::Arc;
 
-use crate::disk::Mapping;
-use crate::disk::data_file::DataFile;
 use crate::log::catalog::ArrayState;
-use crate::parallel::{self, PARALLEL_BYTES};
-use crate::rows::plan::{Plan, check_count, live_runs, physical_rows};
-use crate::rows::run::Run;
+use crate::rows::Selection;
+use crate::rows::plan::Plan;
 use crate::store::commit::state::StoreState;
+use crate::store::reading::copy::{Source, copy};
 use crate::types::error::{NpkError, NpkResult};
 
 /// Looks at the sequence word before a reader turns to the log.
 const TRIES: u32 = 3;
 /// Tries to have several arrays of one commit open, before writers are kept out.
 const ATTEMPTS: u32 = 16;
-/// A gather of more bytes than this is spread over threads.
-const GATHER_PART: usize = 256 << 10;
-/// A copy is read in parts of this size.
-const READ_PART: usize = 4 << 20;
 
-/// An array as of one commit, with its open file.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
+/// Rows of one commit of an array.
+pub(crate) struct Found<B> {
     pub(crate) array: Arc<ArrayState>,
-    pub(crate) file: Arc<DataFile>,
+    /// Number of rows.
+    pub(crate) rows: u64,
+    pub(crate) target: B,
+}
+
+impl<B> Found<B> {
+    /// The shape of the rows; empty for a scalar.
+    pub(crate) fn shape(&self) -> Vec<u64> {
+        self.array.shape_of(self.rows)
+    }
 }
 
 /// How an attempt to read went.
@@ -47,21 +48,10 @@ enum Quiet {
 /// What must not have changed for a plan to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Which rows are live, and how many.
-    Rows,
     /// Which of the rows that there were are live: the plan is not about those appended later.
     Logical,
     /// The data file alone: a view keeps the rows it began with.
     Physical,
-}
-
-/// How bytes come from a data file.
-#[derive(Clone, Copy)]
-enum Way<'a> {
-    /// System calls: bad media and outside truncation are errors.
-    File(&'a DataFile),
-    /// Loads from a mapping: many small pieces.
-    Mapped(&'a Mapping),
 }
 
 impl StoreState {
@@ -78,64 +68,31 @@ impl StoreState {
         }
     }
 
-    /// Copies the logical rows `start..end` of one commit; calls `allocate` with the array to get the target.
+    /// Copies rows of one commit: those that `choose` picks, into memory that `allocate` returns for their
+    /// number. Both are called with the array's state, again when it changes while it is read.
     ///
     /// # Errors
-    /// Those of [`StoreState::source`] and of `allocate`.
-    pub(crate) fn read_range<B: Target>(
+    /// Those of [`StoreState::source`], of [`Plan::of`], of `choose` and of `allocate`.
+    pub(crate) fn read<'s, B: Target>(
         &self,
         name: &str,
-        mut plan: impl FnMut(&ArrayState) -> NpkResult<(Range<u64>, B)>,
-    ) -> NpkResult<(Arc<ArrayState>, B)> {
+        mut choose: impl FnMut(&ArrayState) -> NpkResult<Selection<'s>>,
+        mut allocate: impl FnMut(&ArrayState, u64) -> NpkResult<B>,
+    ) -> NpkResult<Found<B>> {
         loop {
             let source = self.source(name)?;
             source.file.confirm(source.array.bytes())?;
-            let (rows, mut target) = plan(&source.array)?;
-            let runs = live_runs(&source.array, rows.start, rows.end);
-            match self.read_quietly(&source, Plan::Runs(&runs), target.bytes())? {
-                Quiet::Done => return Ok((source.array, target)),
+            let plan = Plan::of(choose(&source.array)?, &source.array)?;
+            let mut target = allocate(&source.array, plan.count())?;
+            match self.read_quietly(&source, &plan, target.bytes())? {
+                Quiet::Done => return Ok(Found { array: source.array, rows: plan.count(), target }),
                 Quiet::Changed => {}
                 Quiet::Busy => {
-                    if let Some(found) = self.read_growing(source, rows, target, &mut plan)? {
+                    let plans = |array: &ArrayState| Plan::of(choose(array)?, array);
+                    if let Some(found) = self.read_growing(source, plan, target, plans, &mut allocate)? {
                         return Ok(found);
                     }
                 }
-            }
-        }
-    }
-
-    /// Copies single logical rows of one commit in the order given.
-    ///
-    /// # Errors
-    /// `IndexOutOfBounds`, `InvalidShape` for a scalar, `RowsChanged` when the array has not `of` rows, and
-    /// those of [`StoreState::source`] and `allocate`.
-    pub(crate) fn read_rows<B: Target>(
-        &self,
-        name: &str,
-        indexes: &[i64],
-        of: Option<u64>,
-        mut allocate: impl FnMut(&ArrayState, u64) -> NpkResult<B>,
-    ) -> NpkResult<(Arc<ArrayState>, B)> {
-        loop {
-            let source = self.source(name)?;
-            require_rows(&source.array)?;
-            check_count(&source.array, of)?;
-            source.file.confirm(source.array.bytes())?;
-            let rows = physical_rows(&source.array, indexes)?;
-            let mut target = allocate(&source.array, rows.len() as u64)?;
-            let plan = Plan::Rows(&rows);
-            let whole = match self.read_quietly(&source, plan, target.bytes())? {
-                Quiet::Done => true,
-                Quiet::Changed => false,
-                Quiet::Busy => {
-                    // What counts from the end is about the number of rows too.
-                    let of_all = of.is_some() || indexes.iter().any(|&row| row < 0);
-                    let scope = if of_all { Scope::Rows } else { Scope::Logical };
-                    self.read_with_overlay(&source, plan, target.bytes(), scope)?
-                }
-            };
-            if whole {
-                return Ok((source.array, target));
             }
         }
     }
@@ -145,7 +102,12 @@ impl StoreState {
     ///
     /// # Errors
     /// `Corrupted`, `Io`.
-    fn read_quietly(&self, source: &Source, plan: Plan<'_>, dst: &mut [MaybeUninit<u8>]) -> NpkResult<Quiet> {
+    fn read_quietly(
+        &self,
+        source: &Source,
+        plan: &Plan<'_>,
+        dst: &mut [MaybeUninit<u8>],
+    ) -> NpkResult<Quiet> {
         if dst.is_empty() {
             return Ok(Quiet::Done);
         }
@@ -255,7 +217,7 @@ impl StoreState {
     pub(crate) fn read_view(
         &self,
         source: &Source,
-        plan: Plan<'_>,
+        plan: &Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
     ) -> NpkResult<()> {
         if dst.is_empty() {
@@ -264,7 +226,7 @@ impl StoreState {
         if let Some(copied) = self.undisturbed(source.array.id, || copy(source, plan, dst)) {
             return copied;
         }
-        while !self.read_with_overlay(source, plan, dst, Scope::Physical)? {
+        while !self.read_with_overlay(source, plan, dst)? {
             let current = self.with_catalog(|catalog| catalog.by_id(source.array.id).cloned());
             if current.is_none_or(|now| now.file() != source.array.file()) {
                 // A file out of use has no replace under way: its writer finished before retiring it.
@@ -281,82 +243,6 @@ pub(crate) trait Target {
     fn bytes(&mut self) -> &mut [MaybeUninit<u8>];
 }
 
-/// Copies the rows of a plan, torn or not.
-///
-/// # Errors
-/// `Corrupted`, `Io`.
-pub(crate) fn copy(source: &Source, plan: Plan<'_>, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
-    let row_bytes = source.array.row_bytes() as usize;
-    if dst.is_empty() || row_bytes == 0 {
-        return Ok(());
-    }
-    match plan {
-        Plan::Rows(rows) => gather(&*source.file.mapping(source.array.bytes())?, rows, row_bytes, dst),
-        // Long runs by system call; many short ones would cost a call each.
-        Plan::Runs(runs) if dst.len() / runs.len().max(1) >= 1 << 16 => {
-            copy_runs(Way::File(&source.file), runs, row_bytes as u64, dst)
-        }
-        Plan::Runs(runs) => {
-            let mapping = source.file.mapping(source.array.bytes())?;
-            copy_runs(Way::Mapped(&mapping), runs, row_bytes as u64, dst)
-        }
-    }
-}
-
-fn gather(mapping: &Mapping, rows: &[u64], row_bytes: usize, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
-    if dst.len() < PARALLEL_BYTES {
-        mapping.gather(row_bytes, rows, dst);
-        return Ok(());
-    }
-    let part = (GATHER_PART / row_bytes).max(1);
-    let parts = rows.chunks(part).zip(dst.chunks_mut(part * row_bytes)).collect();
-    parallel::map(parts, |(rows, dst)| mapping.gather(row_bytes, rows, dst));
-    Ok(())
-}
-
-fn copy_runs(way: Way<'_>, runs: &[Run], row_bytes: u64, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
-    let parallel = dst.len() >= PARALLEL_BYTES;
-    let mut pieces = Vec::new();
-    let mut rest = dst;
-    for run in runs {
-        let (mut target, after) = rest.split_at_mut((run.len * row_bytes) as usize);
-        rest = after;
-        let mut at = run.start * row_bytes;
-        while target.len() > READ_PART {
-            let (piece, more) = target.split_at_mut(READ_PART);
-            pieces.push((at, piece));
-            at += READ_PART as u64;
-            target = more;
-        }
-        pieces.push((at, target));
-    }
-    if !parallel {
-        return pieces.into_iter().try_for_each(|(at, target)| way.read(at, target));
-    }
-    // Few enough groups that grouping costs nothing, enough that no thread waits long for another.
-    let size = pieces.len().div_ceil(64).max(1);
-    let mut groups = Vec::new();
-    while !pieces.is_empty() {
-        let after = pieces.split_off(size.min(pieces.len()));
-        groups.push(std::mem::replace(&mut pieces, after));
-    }
-    parallel::map(groups, |group| group.into_iter().try_for_each(|(at, target)| way.read(at, target)))
-        .into_iter()
-        .collect()
-}
-
-impl Way<'_> {
-    fn read(&self, at: u64, target: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
-        match self {
-            Way::File(file) => file.read_at(target, at),
-            Way::Mapped(mapping) => {
-                mapping.read(at, target);
-                Ok(())
-            }
-        }
-    }
-}
-
 /// An error for a scalar, which has no rows.
 pub(crate) fn require_rows(array: &ArrayState) -> NpkResult<()> {
     if array.shape.is_empty() {
@@ -368,4 +254,9 @@ pub(crate) fn require_rows(array: &ArrayState) -> NpkResult<()> {
         });
     }
     Ok(())
+}
+
+/// Chooses these rows of an array that has rows.
+pub(crate) fn rows_only<'s>(rows: Selection<'s>) -> impl Fn(&ArrayState) -> NpkResult<Selection<'s>> {
+    move |array| require_rows(array).map(|()| rows)
 }

@@ -7,12 +7,13 @@
 //! the search is made again with a longer list, and at last under the writers' lock.
 
 use crate::log::catalog::ArrayState;
+use crate::rows::plan::Plan;
 use crate::store::commit::state::{RedoStart, StoreState};
 use crate::store::handle::Store;
 use crate::store::reading::read::Scope;
 use crate::types::error::{NpkError, NpkResult};
 use crate::vector::{
-    Hit, Hits, Metric, Scan, SearchOptions, Selection, Table, TopK, VectorEngine, Vectors, in_default_mode,
+    Hit, Hits, Metric, Scan, SearchOptions, Table, TopK, VectorEngine, Vectors, in_default_mode,
 };
 
 /// Searches without a lock before writers have to wait for one.
@@ -33,12 +34,12 @@ impl Store {
     ///
     /// The rows are read from the file's map, without a copy of the array, by all threads; memory for `k`
     /// hits a query and thread, and a few MiB a thread beside them. Deleted rows are stepped over and row numbers
-    /// are logical ones. The answer is that of one commit, whatever writers do meanwhile. A filter costs as
-    /// much as the rows that it leaves. Returns fewer than `k` hits when there are fewer rows.
+    /// are logical ones. The answer is that of one commit, whatever writers do meanwhile. A selection costs
+    /// as much as the rows that it names. Returns fewer than `k` hits when there are fewer rows.
     ///
     /// ```
     /// use numpack::prelude::*;
-    /// use numpack::vector::{Filter, SearchOptions, Vectors};
+    /// use numpack::vector::{SearchOptions, Vectors};
     ///
     /// # fn main() -> NpkResult<()> {
     /// # let dir = tempfile::tempdir()?;
@@ -49,16 +50,16 @@ impl Store {
     /// let all = SearchOptions::default();
     /// let found = store.search("v", &Vectors::one(&query), 10, Metric::L2, &all)?;
     /// assert_eq!((found.indices, found.scores[0]), (vec![1, 0], 1.0));
-    /// let first = SearchOptions { filter: Some(Filter::Rows(&[0])), ..all };
+    /// let first = SearchOptions { rows: Selection::List(&[0]), ..all };
     /// assert_eq!(store.search("v", &Vectors::one(&query), 10, Metric::L2, &first)?.indices, [0]);
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// `ArrayNotFound`; `InvalidShape` when the array has not two dimensions, the queries have others, or a
-    /// mask has not one flag a row; `UnsupportedDtype`, `InvalidDtype`; `IndexOutOfBounds`, `InvalidArgument`
-    /// for a filter; `Cancelled`; `Locked` when writers never let go; `Corrupted`, `Io`.
+    /// `ArrayNotFound`; `InvalidShape` when the array has not two dimensions or the queries have others;
+    /// `UnsupportedDtype`, `InvalidDtype`; `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects
+    /// no rows; `Cancelled`; `Locked` when writers never let go; `OutOfMemory`, `Corrupted`, `Io`.
     pub fn search(
         &self,
         name: &str,
@@ -107,9 +108,9 @@ impl StoreState {
         let mapping = source.file.mapping(array.bytes())?;
         let table = Table::mapped(&mapping, array.physical_rows(), dims, array.dtype);
         let scan = VectorEngine::new().scan(question.queries, dims, array.dtype, question.metric)?;
-        let selection = Selection::new(question.options.filter, array.rows(), &array.deleted)?;
+        let plan = Plan::of(question.options.rows, array)?.into_set();
         let wanted = if question.k == 0 { 0 } else { question.k.saturating_add(spare) };
-        let found = scan.top_k(&table, &selection, wanted, question.options.cancel)?;
+        let found = scan.top_k(&table, &plan, wanted, question.options.cancel)?;
         let quiet = self.control.is_shared()
             && array.id == id
             && before.is_multiple_of(2)
@@ -117,7 +118,7 @@ impl StoreState {
         let found = if quiet {
             Some(found)
         } else {
-            self.replace_torn(array, redo_start, &scan, &selection, found, question)?
+            self.replace_torn(array, redo_start, &scan, &plan, found, question)?
         };
         Ok(found.map(|found| Hits::new(cut(found, question.k), question.metric)))
     }
@@ -128,7 +129,7 @@ impl StoreState {
         then: &ArrayState,
         redo_start: RedoStart,
         scan: &Scan,
-        selection: &Selection<'_>,
+        plan: &Plan<'_>,
         found: Vec<Vec<Hit>>,
         question: &Question<'_>,
     ) -> NpkResult<Option<Vec<Vec<Hit>>>> {
@@ -140,11 +141,11 @@ impl StoreState {
         }
         let touched: Vec<(u64, &Vec<u8>)> = rows
             .iter()
-            .filter_map(|(row, bytes)| searched(then, selection, *row).map(|row| (row, bytes)))
+            .filter_map(|(row, bytes)| searched(then, plan, *row).map(|row| (row, bytes)))
             .collect();
         let mut answers = Vec::with_capacity(found.len());
         for (query, hits) in found.into_iter().enumerate() {
-            let (all, mut left) = (hits.len() as u64 == selection.count(), 0);
+            let (all, mut left) = (hits.len() as u64 == plan.count(), 0);
             let mut best = TopK::new(question.k);
             let stable = |hit: &Hit| !rows.contains_key(&then.deleted.select_live(hit.row));
             hits.into_iter().filter(stable).for_each(|hit| {
@@ -165,11 +166,11 @@ impl StoreState {
 }
 
 /// The logical number of a physical row that the search is about.
-fn searched(array: &ArrayState, selection: &Selection<'_>, row: u64) -> Option<u64> {
+fn searched(array: &ArrayState, plan: &Plan<'_>, row: u64) -> Option<u64> {
     if row >= array.physical_rows() || array.deleted.contains(row) {
         return None;
     }
-    Some(array.deleted.live_before(row)).filter(|&row| selection.contains(row))
+    Some(array.deleted.live_before(row)).filter(|&row| plan.contains(row))
 }
 
 fn cut(mut found: Vec<Vec<Hit>>, k: usize) -> Vec<Vec<Hit>> {

@@ -17,7 +17,7 @@ use crate::types::error::{NpkError, NpkResult};
 /// Without the lock every file stays open, so that no writer uses it again: at most this many.
 const OPEN_FILES: usize = 256;
 /// Shorter runs than this are copied from a mapping: a system call each would cost more.
-const SHORT_RUN: u64 = 64 << 10;
+const SHORT_RUN: usize = 64 << 10;
 /// Tries without the lock to find no replace under way.
 const TRIES: u32 = 3;
 
@@ -152,8 +152,7 @@ impl SnapshotArray {
         if self.array.deleted.is_empty() || row == 0 || buf.is_empty() {
             return self.read_physical(at, buf);
         }
-        let runs = live_runs(&self.array, at / row, (at + buf.len() as u64).div_ceil(row));
-        let short = (buf.len() as u64 / runs.len().max(1) as u64) < SHORT_RUN;
+        let runs = live_runs(&self.array.deleted, at / row..(at + buf.len() as u64).div_ceil(row));
         // The first run may begin before the bytes that are wanted.
         let mut skip = at % row;
         let mut rest = buf;
@@ -161,10 +160,10 @@ impl SnapshotArray {
             let wanted = (run.len * row - skip).min(rest.len() as u64) as usize;
             let (part, after) = rest.split_at_mut(wanted);
             let from = run.start * row + skip;
-            if short {
-                self.read_mapped(from, part)?
+            if wanted < SHORT_RUN {
+                self.read_mapped(from, part)?;
             } else {
-                self.read_physical(from, part)?
+                self.read_physical(from, part)?;
             }
             (rest, skip) = (after, 0);
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::disk::control::{Control, Hints};
+use crate::disk::folders;
 use crate::disk::lock::WriterLock;
 use crate::disk::{Access, FileName, Folder, Identity, OsFolder, is_nobodys};
 use crate::log::catalog::Catalog;
@@ -33,7 +34,8 @@ static REGISTRY: PerProcess<Registry> = PerProcess::new(Registry::default);
 /// Those of [`OpenOptions::open`].
 pub(crate) fn open_path(path: &Path, options: OpenOptions) -> NpkResult<Arc<StoreState>> {
     if matches!(options.mode, Mode::Append | Mode::Truncate | Mode::CreateNew) && !path.is_dir() {
-        std::fs::create_dir_all(path).map_err(|e| NpkError::io(path, e))?;
+        let made = folders::make(path)?;
+        folders::sync_parents(&made).map_err(|e| NpkError::io(path, e))?;
     }
     let folder = Arc::new(OsFolder::open(path).map_err(|e| NpkError::io(path, e))?);
     let writable = options.mode != Mode::Read;
@@ -95,21 +97,28 @@ pub(crate) fn open_folder(folder: Arc<dyn Folder>, options: OpenOptions) -> NpkR
             refuse_lost_log(&*folder)?;
             return Err(error);
         }
-        Some(_) => create(&*folder, options.lock_timeout)?,
+        // Of several that find no store only the one that writes the first log has made it.
+        Some(_) => {
+            let made = create(&*folder, options.lock_timeout)?;
+            if !made && options.mode == Mode::CreateNew {
+                return Err(exists(&*folder));
+            }
+        }
         None if options.mode == Mode::CreateNew => return Err(exists(&*folder)),
         None => {}
     }
     load(folder, writable, options.lock_timeout)
 }
 
-/// Makes an empty store in a folder that holds nothing, or only what an interrupted making left.
-fn create(folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<()> {
+/// Makes an empty store in a folder that holds nothing, or only what an interrupted making left; false when
+/// somebody else has made one meanwhile.
+fn create(folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<bool> {
     refuse_lost_log(folder)?;
     let lock = WriterLock::open(folder, true)?;
     let _guard = lock.acquire(folder, timeout)?;
     match LogFile::open(folder, Access::Read) {
         Err(error) if error.is_not_found() => {}
-        other => return other.map(drop),
+        other => return other.map(|_| false),
     }
     let header = FileHeader { store_id: new_store_id(folder), epoch: 1 };
     let made = make_first(folder, header);
@@ -117,11 +126,13 @@ fn create(folder: &dyn Folder, timeout: Option<Duration>) -> NpkResult<()> {
         // A store or nothing; what a second failure leaves is replaced by whoever makes the store.
         folder.remove(FileName::NextLog).unwrap_or_default();
     }
-    made
+    made.map(|()| true)
 }
 
 fn make_first(folder: &dyn Folder, header: FileHeader) -> NpkResult<()> {
     let path = || folder.path().to_owned();
+    // Whoever made the folder may have died before its name was durable.
+    folder.sync_name().map_err(|e| NpkError::io(path(), e))?;
     write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
     if folder.capabilities().coherent {

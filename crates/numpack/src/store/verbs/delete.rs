@@ -1,8 +1,8 @@
 //! Dropping rows (logically), arrays, or everything: one record, no data written.
 
 use crate::log::op::Op;
-use crate::rows::plan::{check_count, physical_rows, runs_of};
-use crate::store::buffers::RawDrop;
+use crate::rows::Selection;
+use crate::rows::plan::Plan;
 use crate::store::commit::transaction::Transaction;
 use crate::store::metadata::columns_of;
 use crate::store::reading::read::require_rows;
@@ -11,22 +11,19 @@ use crate::types::error::{NpkError, NpkResult};
 use crate::types::shape::DELETABLE_ROWS;
 
 impl Transaction<'_, '_> {
-    /// Deletes rows of arrays logically; later indexes move down. An index may be given twice.
+    /// Deletes rows of arrays logically; later rows move up. A row may be named twice.
     ///
     /// # Errors
-    /// `ArrayNotFound`, `IndexOutOfBounds`, `InvalidShape` for a scalar.
-    pub(crate) fn drop_rows(&mut self, drops: &[RawDrop<'_>]) -> NpkResult<()> {
-        check_names_differ(drops.iter().map(|drop| drop.name))?;
-        for drop in drops {
-            let array = self.array(drop.name)?;
+    /// `ArrayNotFound`, those of [`Plan::of`], `InvalidShape` for a scalar.
+    pub(crate) fn drop_rows(&mut self, drops: &[(&str, Selection<'_>)]) -> NpkResult<()> {
+        check_names_differ(drops.iter().map(|&(name, _)| name))?;
+        for &(name, selection) in drops {
+            let array = self.array(name)?;
             require_rows(&array)?;
-            check_count(&array, drop.of)?;
-            let mut rows = physical_rows(&array, drop.indexes)?;
-            rows.sort_unstable();
-            rows.dedup();
-            if let Some(&highest) = rows.last() {
-                check_deletable(highest)?;
-                self.push(Op::Delete { id: array.id, runs: runs_of(&rows) });
+            let runs = Plan::of(selection, &array)?.into_set().to_runs()?;
+            if let Some(last) = runs.last() {
+                check_deletable(last.start + last.len - 1)?;
+                self.push(Op::Delete { id: array.id, runs });
             }
         }
         Ok(())

@@ -1,12 +1,11 @@
 //! Replace: the new bytes into the log, then in place through a kept mapping.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::disk::Mapping;
 use crate::log::catalog::ArrayState;
-use crate::rows::plan::{check_count, is_repeating, physical_rows, runs_of};
-use crate::rows::run::Run;
+use crate::rows::plan::Plan;
+use crate::rows::run::{Run, is_repeating};
 use crate::store::buffers::RawRows;
 use crate::store::commit::state::StoreState;
 use crate::store::commit::transaction::Transaction;
@@ -22,11 +21,13 @@ impl<'b> Transaction<'_, 'b> {
         check_names_differ(replaces.iter().map(|replace| replace.rows.name))?;
         for replace in replaces {
             let array = self.array(replace.rows.name)?;
-            let runs = plan(&array, replace)?;
-            if runs.is_empty() || replace.rows.bytes.is_empty() {
+            let plan = plan(&array, replace)?;
+            if replace.rows.bytes.is_empty() {
                 continue;
             }
-            let checksum = self.store.prepare_replace(&array, &runs, replace.rows.bytes)?;
+            let runs = plan.to_runs()?;
+            let repeats = plan.may_repeat() && is_repeating(&runs)?;
+            let checksum = self.store.prepare_replace(&array, &runs, repeats, replace.rows.bytes)?;
             self.push_replace(&array, runs, replace.rows.bytes, checksum);
         }
         Ok(())
@@ -35,8 +36,14 @@ impl<'b> Transaction<'_, 'b> {
 
 impl StoreState {
     /// Opens and maps before the commit, as what can fail must fail here; returns the checksum that the file
-    /// will have.
-    fn prepare_replace(&self, array: &ArrayState, runs: &[Run], bytes: &[u8]) -> NpkResult<Option<u32>> {
+    /// will have. `repeats`: some row is in the runs more than once.
+    fn prepare_replace(
+        &self,
+        array: &ArrayState,
+        runs: &[Run],
+        repeats: bool,
+        bytes: &[u8],
+    ) -> NpkResult<Option<u32>> {
         let (file, traits) = (self.own_data_file(array)?, self.folder.capabilities());
         let mapping = if traits.mapped_writes {
             file.write_mapping(array.bytes())?
@@ -48,39 +55,49 @@ impl StoreState {
             }
             file.mapping(array.bytes())?
         };
-        Ok(array.checksum.map(|sum| sum ^ change(&mapping, array, runs, bytes)))
+        let Some(sum) = array.checksum else { return Ok(None) };
+        let changed = if repeats {
+            change_of_last(&mapping, array, runs, bytes)?
+        } else {
+            change(&mapping, array, runs, bytes)
+        };
+        Ok(Some(sum ^ changed))
     }
 }
 
 /// By what a replace changes the checksum of a file.
 fn change(mapping: &Mapping, array: &ArrayState, runs: &[Run], bytes: &[u8]) -> u32 {
-    let size = array.row_bytes() as usize;
-    let of = |row: u64, bytes: &[u8]| mapping.change(row * size as u64, bytes, array.bytes());
-    if is_repeating(runs) {
-        let rows = runs.iter().flat_map(|run| run.start..run.start + run.len);
-        // The bytes that come last are those that stay.
-        let last: HashMap<u64, &[u8]> = rows.zip(bytes.chunks_exact(size)).collect();
-        return last.into_iter().fold(0, |sum, (row, bytes)| sum ^ of(row, bytes));
-    }
+    let size = array.row_bytes();
     let mut rest = bytes;
     runs.iter().fold(0, |sum, run| {
-        let (rows, after) = rest.split_at(run.len as usize * size);
+        let (rows, after) = rest.split_at((run.len * size) as usize);
         rest = after;
-        sum ^ of(run.start, rows)
+        sum ^ mapping.change(run.start * size, rows, array.bytes())
     })
 }
 
-fn plan(array: &Arc<ArrayState>, replace: &RawRows<'_>) -> NpkResult<Vec<Run>> {
-    check_count(array, replace.of)?;
+/// As [`change`], where rows come several times: the bytes that come last are those that stay.
+fn change_of_last(mapping: &Mapping, array: &ArrayState, runs: &[Run], bytes: &[u8]) -> NpkResult<u32> {
+    let size = array.row_bytes() as usize;
+    let rows = runs.iter().flat_map(|run| run.start..run.start + run.len);
+    let mut last: HashMap<u64, &[u8]> = HashMap::new();
+    let out = |_| NpkError::OutOfMemory { bytes: bytes.len() as u64 };
+    last.try_reserve(bytes.len() / size).map_err(out)?;
+    last.extend(rows.zip(bytes.chunks_exact(size)));
+    let of = |(row, bytes)| mapping.change(row * size as u64, bytes, array.bytes());
+    Ok(last.into_iter().map(of).fold(0, |sum, change| sum ^ change))
+}
+
+fn plan<'a>(array: &ArrayState, replace: &RawRows<'a>) -> NpkResult<Plan<'a>> {
     check_rows(array, &replace.rows)?;
-    let given = replace.rows.shape[0];
-    if given != replace.indexes.len() as u64 {
+    let plan = Plan::of(replace.selection, array)?;
+    if replace.rows.shape[0] != plan.count() {
         return Err(NpkError::InvalidShape {
             array: array.name.to_string(),
             reason: "there must be one row for every index",
-            expected: format!("{} rows", replace.indexes.len()),
+            expected: format!("{} rows", plan.count()),
             found: replace.rows.shape.to_vec(),
         });
     }
-    Ok(runs_of(&physical_rows(array, replace.indexes)?))
+    Ok(plan)
 }

@@ -19,7 +19,7 @@ use std::arch::x86_64::{__cpuid_count, _xgetbv, CpuidResult};
 use std::mem::offset_of;
 use std::sync::OnceLock;
 
-use crate::vector::candidates::product::{DEPTH_STEP, Multiply, ROW_STEP, TILE_CONFIG};
+use crate::vector::candidates::blocks::{DEPTH_STEP, Multiply, ROW_STEP, TILE_CONFIG};
 
 /// Whether the CPU has tiles of bfloat16 of the sizes used here, and the system saves them.
 pub(crate) fn is_detected() -> bool {

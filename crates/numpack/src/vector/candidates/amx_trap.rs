@@ -11,7 +11,7 @@ use std::sync::{Mutex, Once, PoisonError};
 
 use libc::{c_int, c_void, siginfo_t, ucontext_t};
 
-use crate::vector::candidates::product::Multiply;
+use crate::vector::candidates::blocks::Multiply;
 use crate::vector::candidates::tiles::Tiles;
 
 /// The tiles of the thread that multiplies; null when none does.

@@ -6,14 +6,15 @@
 
 use crate::types::dtype::DataType;
 use crate::vector::candidates::bfloat16::{Length, Rounder};
+use crate::vector::candidates::blocks::{COLUMN_STEP, DEPTH_STEP, ROW_STEP};
 use crate::vector::candidates::bound::{Bounds, QueryBound, Rounding};
 use crate::vector::candidates::float32::{BLOCK_ROWS, Matrix, Panels, length_of, scale_query};
-use crate::vector::candidates::product::{COLUMN_STEP, DEPTH_STEP, Packed, Product, ROW_STEP};
+use crate::vector::candidates::product::{Packed, Product};
 use crate::vector::kernels::cpu::SimdLevel;
 use crate::vector::kernels::exact::are_small;
 use crate::vector::kernels::measure::Query;
 use crate::vector::metric::Metric;
-use crate::vector::select::Tile;
+use crate::vector::tile::Tile;
 use crate::vector::topk::TopK;
 use crate::vector::vectors::{Table, Vectors};
 

@@ -7,6 +7,7 @@ pub(crate) mod amx;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux", feature = "avx512"))]
 pub(crate) mod amx_trap;
 pub(crate) mod bfloat16;
+pub(crate) mod blocks;
 pub(crate) mod bound;
 pub(crate) mod compare;
 pub(crate) mod estimate;

@@ -4,7 +4,7 @@
 //! Developer's Manual", volume 2), bit for bit. Where the instruction would fault, it panics.
 #![expect(unsafe_code, reason = "tiles are read and written through raw pointers")]
 
-use crate::vector::candidates::product::{COLUMN_STEP, DEPTH_STEP, ROW_STEP, TILE_CONFIG};
+use crate::vector::candidates::blocks::{COLUMN_STEP, DEPTH_STEP, ROW_STEP, TILE_CONFIG};
 
 /// Rows of a tile at most, and its columns of 4 bytes.
 const SIDE: usize = 16;
@@ -145,7 +145,7 @@ fn flushed(x: f32) -> f32 {
 /// What `amx.rs` does, instruction by instruction.
 ///
 /// # Safety
-/// As for [`Multiply`](super::product::Multiply).
+/// As for [`Multiply`](crate::vector::candidates::blocks::Multiply).
 pub(crate) unsafe fn multiply(
     a: *const u16,
     rows: usize,

@@ -147,15 +147,16 @@ fn data_files(path: &Path) -> usize {
 }
 
 /// Kills `kills` children at random instants up to `longest_us` after the beginning of one of their calls.
+#[expect(clippy::too_many_lines, reason = "from one kill to the next, what may be there is passed on")]
 fn suite(scenario: &str, kills: u32, longest_us: u64) {
     let dir = scratch();
     let path = dir.path().join("store");
-    drop(Store::new(path.clone()).unwrap());
+    drop(Store::new(&path).unwrap());
     let open_reader = OpenOptions::new().mode(Mode::Read).open(&path).unwrap();
     let mut random = Random::new();
     let (mut model, mut next, mut inside) = (Model::new(), 1, 0);
     let first = plan(scenario, 0, &Counts::new());
-    store_call(&Store::new(path.clone()).unwrap(), 0, first, &Counts::new(), || ()).unwrap();
+    store_call(&Store::new(&path).unwrap(), 0, first, &Counts::new(), || ()).unwrap();
     model_call(&mut model, 0, plan(scenario, 0, &Counts::new()));
     // A dead child's last call, as long as nobody has said whether it counts.
     let mut open_end = None;
@@ -188,7 +189,7 @@ fn suite(scenario: &str, kills: u32, longest_us: u64) {
         let found = match kill % 3 {
             0 => digest(&open_reader),
             1 => look_by_child(&path),
-            _ => digest(&Store::new(path.clone()).unwrap()),
+            _ => digest(&Store::new(&path).unwrap()),
         };
         let is_found = |model: &Model| digest_of_model(model) == found;
         model = match candidates.iter().position(is_found) {
@@ -216,13 +217,13 @@ fn suite(scenario: &str, kills: u32, longest_us: u64) {
         }
     }
     if let Some(i) = open_end {
-        let store = Store::new(path.clone()).unwrap();
+        let store = Store::new(&path).unwrap();
         let after = after_call(scenario, &model, i);
         if digest(&store) == digest_of_model(&after) {
             model = after;
         }
     }
-    let store = Store::new(path.clone()).unwrap();
+    let store = Store::new(&path).unwrap();
     store.sync_metadata().unwrap();
     assert_eq!(digest(&store), digest_of_model(&model));
     assert_eq!(strays(&store), []);

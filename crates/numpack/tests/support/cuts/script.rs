@@ -76,8 +76,9 @@ impl Step {
                 let names: Vec<_> = replaces.iter().map(|(name, at)| (name.clone(), at.len())).collect();
                 with_rows(&names, call, |raw| {
                     let rows = raw.iter().zip(replaces);
-                    let rows: Vec<_> =
-                        rows.map(|(&rows, (_, at))| RawRows { rows, indexes: at, of: None }).collect();
+                    let rows: Vec<_> = rows
+                        .map(|(&rows, (_, at))| RawRows { rows, selection: Selection::List(at) })
+                        .collect();
                     store.replace_raw(&rows)
                 })
             }
