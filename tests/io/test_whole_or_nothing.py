@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -12,8 +13,8 @@ import pytest
 from io_arrays import assert_same, load, names, save
 
 from numpack import NumPack
-from numpack.io import from_npy, from_tensor_dict, to_hdf5, to_npy, to_zarr
-from numpack.io._partial import is_abandoned, new_file, new_folder, new_token
+from numpack.io import from_npy, from_tensor_dict, to_csv, to_hdf5, to_npy, to_zarr
+from numpack.io._partial import new_file, new_folder
 
 
 class Stop(Exception):
@@ -172,23 +173,96 @@ def test_what_is_in_memory_is_written_once(old):
     assert commits == ["1", "2", "2"]
 
 
-def test_work_of_the_living_is_left_alone(large, old):
-    theirs = f".numpack/partial/{new_token()}/0"
-    save(old, **{theirs: np.arange(3)})
-    from_npy(large, old, drop_if_exists=True)
-    assert theirs in names(old)
+def incoming(path):
+    """Files of imports that are under way, or were."""
+    return [name for name in os.listdir(path) if name.endswith(".npki")]
 
 
-def test_tokens():
-    mine = new_token()
-    assert not is_abandoned(mine)
-    host, pid, start, number = mine.split("-")
-    assert is_abandoned(f"{host}-{pid}-{int(start) + 1}-{number}")
-    assert not is_abandoned(f"elsewhere-{pid}-{int(start) + 1}-{number}")
-    assert not is_abandoned("nonsense")
-    child = subprocess.Popen([sys.executable, "-c", ""])
-    child.wait(30)
-    assert is_abandoned(f"{host}-{child.pid}-1-0")
+def test_the_next_commit_takes_what_a_killed_import_left(large, old):
+    killed_halfway("from_npy", large, old)
+    assert incoming(old)
+    save(old, other=np.arange(3))
+    assert incoming(old) == []
+    assert names(old) == ["old", "other"]
+
+
+def test_others_write_while_an_import_is_under_way(large, old):
+    """They neither wait for it nor take its files."""
+    counts = []
+
+    def write(done, total):
+        with NumPack(old, lock_timeout=1.0) as store:
+            store.save({"other": np.arange(len(counts))})
+            store.append({"old": np.arange(1)})
+            counts.append(len(incoming(old)))
+            assert store.verify()["sound"]
+
+    from_npy(large, old, array_names=["a", "b"], chunk_size=8000, progress=write)
+    assert names(old) == ["a", "b", "old", "other"]
+    assert_same(load(old, "a"), np.arange(1000))
+    assert len(load(old, "old")) == 5 + len(counts)
+    assert min(counts) >= 2 and incoming(old) == []
+
+
+def test_what_replaces_a_file_keeps_its_mode(tmp_path, old):
+    for mode in [0o600, 0o640, 0o444]:
+        target = tmp_path / f"{mode:o}.npy"
+        target.write_text("secret")
+        target.chmod(mode)
+        to_npy(old, target)
+        assert target.stat().st_mode & 0o7777 == mode
+        assert_same(np.load(target), np.arange(5))
+
+
+@pytest.mark.parametrize("suffix", ["npy", "csv", "h5"])
+def test_a_pipe_stays_a_pipe(tmp_path, old, suffix):
+    pytest.importorskip({"h5": "h5py"}.get(suffix, "numpy"))
+    pipe = tmp_path / f"pipe.{suffix}"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_bytes)
+        if suffix == "h5":  # HDF5 goes back and forth.
+            with pytest.raises(OSError):
+                to_hdf5(old, pipe)
+        else:
+            (to_npy if suffix == "npy" else to_csv)(old, pipe)
+        found = read.result(30)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert {"npy": b"NUMPY", "csv": b"3", "h5": b""}[suffix] in found
+
+
+def test_standard_output_is_written_to(tmp_path, old):
+    """Also where it goes to a file, which the shell made and holds open."""
+    program = "import sys; from numpack import io; io.to_csv(sys.argv[1], '/dev/stdout')"
+    command = [sys.executable, "-c", program, os.fspath(old)]
+    through = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+    with open(tmp_path / "out.csv", "wb") as out:
+        subprocess.run(command, stdout=out, check=True)
+        assert os.fstat(out.fileno()).st_nlink == 1
+    assert through == (tmp_path / "out.csv").read_bytes()
+    assert through.split() == [b"0", b"1", b"2", b"3", b"4"]
+
+
+@pytest.mark.parametrize("letter", ["a", "\u6570"])
+def test_names_of_the_greatest_length(tmp_path, old, letter):
+    size = len(os.fsencode(letter))
+    to_npy(old, tmp_path / (letter * (250 // size) + ".npy"))
+    to_npy(old, tmp_path / (letter * (250 // size) + ".npy"))
+    new = tmp_path / (letter * (250 // size) + ".npk")
+    from_npy(tmp_path / (letter * (250 // size) + ".npy"), new, "x")
+    assert names(new) == ["x"]
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_folder_that_a_file_system_was_mounted_at(tmp_path, old):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    mounted = tmp_path / "mounted"
+    (mounted / "lost+found").mkdir(parents=True)
+    from_npy(tmp_path / "a.npy", mounted)
+    assert names(mounted) == ["a"]
+    with NumPack(mounted) as store:
+        assert store.verify()["findings"] == []
+    assert (mounted / "lost+found").is_dir()
 
 
 def test_targets_that_are_in_the_way(tmp_path, old):
@@ -213,8 +287,7 @@ def test_targets_that_are_in_the_way(tmp_path, old):
 
 def test_a_store_that_came_in_between_is_not_replaced(tmp_path):
     with pytest.raises(OSError):
-        with new_folder(tmp_path / "a") as partial:
-            partial.mkdir()
+        with new_folder(tmp_path / "a"):
             save(tmp_path / "a", x=np.arange(3))
     assert names(tmp_path / "a") == ["x"]
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

@@ -6,11 +6,13 @@
 mod dict_protocol;
 mod errors;
 mod exact_cast;
+mod ingest;
 mod input;
 mod lazy;
 mod memory;
 mod operators;
 mod package;
+mod partial;
 mod program;
 mod row_blocks;
 mod row_indexes;
@@ -27,9 +29,13 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _numpack {
     #[pymodule_export]
+    use crate::ingest::PyIngest;
+    #[pymodule_export]
     use crate::lazy::LazyArray;
     #[pymodule_export]
     use crate::package::{_pack, _package_info, _unpack};
+    #[pymodule_export]
+    use crate::partial::PyPartial;
     #[pymodule_export]
     use crate::program::main;
     #[pymodule_export]

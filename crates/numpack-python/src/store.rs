@@ -14,7 +14,7 @@ use pyo3::types::PyDict;
 use crate::errors::{closed, outside_context, raise, warn};
 
 /// How long a call waits for other writers before it looks whether the user has pressed Ctrl-C.
-const SLICE: Duration = Duration::from_millis(200);
+pub(crate) const SLICE: Duration = Duration::from_millis(200);
 
 /// How a store is opened, as the user said it.
 #[derive(Clone, Debug)]

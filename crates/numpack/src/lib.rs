@@ -82,7 +82,7 @@ pub mod core {
 
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    ArrayMetadata, ArrayView, ArrayWriter, FileRows, Finding, HIDDEN_PREFIX, Incoming, PrivateCopy, RawArray,
+    ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, PrivateCopy, RawArray,
     RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
 };
 pub use crate::types::dtype::DataType;

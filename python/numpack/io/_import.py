@@ -1,20 +1,18 @@
 """The one way into the store: arrays come as blocks of rows and appear all at once, in one commit.
 
-A new store is filled in a hidden folder and renamed. In a store that is there, arrays larger than a block are
-gathered under hidden names first. Until the last step nobody sees a change, and a failure leaves none.
+The engine's ingest takes the blocks. Until its commit nobody sees a change, a failure leaves none, and others write
+to the store meanwhile; a store that is not there yet appears with the commit.
 """
 
 from __future__ import annotations
 
-import errno
 import operator
 import os
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import (
-    Any,
     Callable,
     Dict,
     Generator,
@@ -33,21 +31,20 @@ from typing import (
 import numpy as np
 
 from numpack import NumPack
+from numpack._numpack import _Ingest
 from numpack.io._bytes import COPY, FilePart
 from numpack.io._columns import HIDDEN, Columns, columns_name
 from numpack.io._inputs import check_flag
 from numpack.io._max_bytes import Bound
-from numpack.io._partial import hidden_folder, is_abandoned, new_token, parents_of
 from numpack.io._prefetch import read_ahead
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, estimate_chunk_rows, ranges
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, ranges
 from numpack.io._spill import Room
 
 #: None for all arrays, one name, or several.
 Names = Union[None, str, Sequence[str]]
 
 _Member = TypeVar("_Member")
-_STAGED = f"{HIDDEN}partial/"
 
 
 #: Told the names that a call is about to store, before anything is written; what it raises ends the call.
@@ -208,14 +205,10 @@ def store_arrays(sources: Sequence[Source], path: PathLike, options: Options) ->
     total = [source.nbytes for source in sources]
     known = None if None in total else sum(size or 0 for size in total)
     sources = _bounded(sources, options.bound())
-    target = Path(os.path.realpath(path))
-    with Meter(options.progress, known) as meter:
-        if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-            with parents_of(target):
-                _make(target, sources, options, meter)
-        else:
-            with NumPack(target, mode="r+") as store:
-                _fill(store, sources, options.block_size(), meter, options.drop_if_exists)
+    with Meter(options.progress, known) as meter, _ingest(path) as ingest:
+        for source in sources:
+            _bring(ingest, source, options.block_size(), meter)
+        ingest.commit(options.drop_if_exists)
     return _opened(path) if options.return_npk_obj else None
 
 
@@ -233,33 +226,14 @@ def _bounded(sources: Sequence[Source], bound: Bound) -> List[Source]:
     ]
 
 
-def _make(target: Path, sources: Sequence[Source], options: Options, meter: Meter) -> None:
-    """A new store; where another has come in between, the arrays go there."""
-    block = options.block_size()
-    with hidden_folder(target) as folder:
-        with NumPack(folder, mode="x") as store:
-            _fill_new(store, sources, block, meter)
-        try:
-            os.rename(folder, target)
-        except OSError as error:
-            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-                raise
-            with NumPack(folder, mode="r") as made, NumPack(target, mode="r+") as store:
-                stored = [replace(source, **_again(made, source.name)) for source in sources]
-                _fill(store, stored, block, Meter(None, None), options.drop_if_exists)
-
-
-def _again(made: NumPack, name: str) -> Dict[str, Any]:
-    """What a source has to say when its array is in a store already."""
-    lazy = made.load(name, lazy=True)
-
-    def blocks(limit: int) -> Iterator[np.ndarray]:
-        if not lazy.shape:
-            return iter([lazy.copy()])
-        rows = estimate_chunk_rows(lazy.shape, lazy.dtype, limit)
-        return lazy._blocks(rows)
-
-    return {"shape": lazy.shape, "blocks": blocks, "raw": None}
+@contextmanager
+def _ingest(path: PathLike) -> Iterator[_Ingest]:
+    """What takes arrays for the store at `path`; unless they are committed in the block, none is left."""
+    ingest = _Ingest(path)
+    try:
+        yield ingest
+    finally:
+        ingest.discard()
 
 
 def _opened(path: PathLike) -> NumPack:
@@ -284,36 +258,29 @@ def _check(sources: Sequence[Source]) -> None:
             raise TypeError(f"array {source.name!r}: {error}") from None
 
 
-def _fill_new(store: NumPack, sources: Sequence[Source], block: int, meter: Meter) -> None:
-    for source in sources:
-        _write(store, source.name, source, block, meter)
-        if source.columns is not None:
-            store.save({columns_name(source.name): source.columns.to_array()})
-
-
-def _write(store: NumPack, name: str, source: Source, block: int, meter: Meter) -> None:
-    """Saves the first block and appends the others."""
+def _bring(ingest: _Ingest, source: Source, block: int, meter: Meter) -> None:
+    ingest.begin(source.name, source.dtype, source.shape)
     if source.raw is not None and source.nbytes is not None and source.nbytes > COPY and source.shape:
-        _copy(store, name, source, source.raw, block, meter)
-        return
-    with closing(_blocks(source, block)) as made:
-        blocks = meter.count(made)
-        first = next(blocks, None)
-        if first is None:
-            first = np.empty((0, *_row_shape(source)), source.dtype)
-        store.save({name: np.asarray(first, source.dtype)})
-        for rows in blocks:
-            store.append({name: np.asarray(rows, source.dtype)})
+        _copy(ingest, source, source.raw, block, meter)
+    else:
+        with closing(_blocks(source, block)) as blocks:
+            for rows in meter.count(blocks):
+                ingest.write(np.asarray(rows, source.dtype))
+    ingest.end()
+    if source.columns is not None:
+        columns = source.columns.to_array()
+        ingest.begin(columns_name(source.name), columns.dtype, columns.shape)
+        ingest.write(columns)
+        ingest.end()
 
 
-def _copy(store: NumPack, name: str, source: Source, raw: FilePart, block: int, meter: Meter) -> None:
+def _copy(ingest: _Ingest, source: Source, raw: FilePart, block: int, meter: Meter) -> None:
     """Has the engine copy the rows from the file: they pass through the processor's caches once."""
-    store.save({name: np.empty((0, *_row_shape(source)), source.dtype)})
-    row = int(np.prod(_row_shape(source), dtype=np.int64)) * source.dtype.itemsize
+    row = (source.nbytes or 0) // (source.shape[0] or 1)
     for start, stop in ranges(source.shape[0] or 0, max(1, block // row)):
-        file, place = raw.file, raw.offset + start * row
-        store._append_file(name, file.fileno(), os.fsdecode(file.name), place, stop - start)
-        meter.add((stop - start) * row)
+        file, size = raw.file, (stop - start) * row
+        ingest.copy(file.fileno(), os.fsdecode(file.name), raw.offset + start * row, size)
+        meter.add(size)
 
 
 def _blocks(source: Source, block: int) -> Generator[np.ndarray, None, None]:
@@ -323,36 +290,6 @@ def _blocks(source: Source, block: int) -> Generator[np.ndarray, None, None]:
         yield from blocks
     else:
         yield from read_ahead(blocks)
-
-
-def _row_shape(source: Source) -> List[int]:
-    return [length or 0 for length in source.shape[1:]]
-
-
-def _fill(store: NumPack, sources: Sequence[Source], block: int, meter: Meter, drop_others: bool) -> None:
-    """Into a store that is there: small arrays wait in memory, large ones under hidden names."""
-    _drop_abandoned(store)
-    prefix = f"{_STAGED}{new_token()}/"
-    whole: Dict[str, np.ndarray] = {}
-    staged: Dict[str, str] = {}
-    try:
-        for at, source in enumerate(sources):
-            held = sum(array.nbytes for array in whole.values())
-            if source.array is not None:
-                whole[source.name] = source.array
-                meter.add(source.array.nbytes)
-            elif source.nbytes is not None and held + source.nbytes <= block:
-                whole[source.name] = read_whole(source, block, meter)
-            else:
-                staged[source.name] = f"{prefix}{at}"
-                _write(store, staged[source.name], source, block, meter)
-            if source.columns is not None:
-                whole[columns_name(source.name)] = source.columns.to_array()
-        _publish(store, whole, staged, _outdated(store, whole, staged, drop_others))
-    except BaseException:
-        left = [name for name in store.get_member_list(hidden=True) if name.startswith(prefix)]
-        store.drop(left)
-        raise
 
 
 def read_whole(source: Source, block: int, meter: Optional[Meter] = None) -> np.ndarray:
@@ -369,35 +306,3 @@ def read_whole(source: Source, block: int, meter: Optional[Meter] = None) -> np.
         if meter is not None:
             meter.add(rows.nbytes)
     return result
-
-
-def _outdated(
-    store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], drop_others: bool
-) -> List[str]:
-    """What goes in the commit that shows the new arrays: their old columns, or everything else."""
-    new = {*whole, *staged}
-    if not drop_others:
-        old = [columns_name(name) for name in new if columns_name(name) not in new]
-        return [name for name in old if store.has_array(name)]
-    return [
-        name
-        for name in store.get_member_list(hidden=True)
-        if name not in new and not name.startswith(_STAGED)
-    ]
-
-
-def _publish(
-    store: NumPack, whole: Dict[str, np.ndarray], staged: Dict[str, str], dropped: List[str]
-) -> None:
-    """One commit: saves `whole`, gives the `staged` arrays their names, removes `dropped`."""
-    store._exchange(whole, dropped, [(hidden, name) for name, hidden in staged.items()])
-
-
-def _drop_abandoned(store: NumPack) -> None:
-    """Drops what killed processes left under hidden names."""
-    names = [name for name in store.get_member_list(hidden=True) if name.startswith(_STAGED)]
-    for name in names:
-        if is_abandoned(name[len(_STAGED) :].partition("/")[0]):
-            # Another process may do the same at the same time.
-            with suppress(KeyError):
-                store.drop(name)

@@ -145,7 +145,8 @@ def _check_folder(path: FilePath) -> None:
         return
     if not os.path.isdir(path):
         raise FileExistsError(f"{os.fsdecode(path)} is a file: Zarr makes a folder")
-    inside = os.listdir(os.fsdecode(path))
+    # What a file system makes of itself is nobody's.
+    inside = [name for name in os.listdir(os.fsdecode(path)) if name != "lost+found"]
     if inside and not any(mark in inside for mark in _MARKS):
         raise FileExistsError(f"{os.fsdecode(path)} is a folder that holds something other than Zarr")
 

@@ -85,7 +85,9 @@ fn chosen(store: &Store, args: &Export, format: Format) -> Result<Vec<ArrayMetad
 }
 
 fn check_destination(path: &Path, format: Format, args: &Export) -> Result<(), Failure> {
-    if !args.overwrite && path.symlink_metadata().is_ok() {
+    // A pipe or a device is there to be written to.
+    let taken = path.metadata().is_ok_and(|found| found.is_file() || found.is_dir());
+    if !args.overwrite && taken {
         return Err(Failure::exists(path));
     }
     if format != Format::Zarr && path.is_dir() {

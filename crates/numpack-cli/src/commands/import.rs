@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use numpack::disk::Partial;
-use numpack::{HIDDEN_PREFIX, Incoming, NpkError, NpkResult, OpenOptions, Store};
+use numpack::disk::is_vacant;
+use numpack::{Existing, HIDDEN_PREFIX, NpkError, NpkResult, OpenOptions};
 use serde_json::json;
 
 use super::converted::report;
@@ -94,11 +94,8 @@ fn check_name(name: &str) -> Result<(), Failure> {
 
 /// Whether there is something else than an empty folder.
 fn is_there(path: &Path) -> NpkResult<bool> {
-    if path.symlink_metadata().is_err() {
-        return Ok(false);
-    }
-    let io = |source| NpkError::Io { path: path.to_owned(), source };
-    Ok(path.read_dir().map_err(io)?.next().is_some())
+    let vacant = is_vacant(path).map_err(|source| NpkError::Io { path: path.to_owned(), source })?;
+    Ok(!vacant)
 }
 
 fn import_npy(args: &Import, path: &Path, progress: &Progress) -> Result<String, Failure> {
@@ -108,22 +105,13 @@ fn import_npy(args: &Import, path: &Path, progress: &Progress) -> Result<String,
         None => stem(path)?,
     };
     check_name(&name)?;
-    if is_there(&args.store)? {
-        let store = writable(&args.store)?;
-        save(&store, &mut source, &name, args, progress).map_err(|error| match error {
-            NpkError::ArrayExists(name) => array_exists(&name, &args.store),
-            other => other.into(),
-        })?;
-        store.close()?;
-    } else {
-        // Of a link to an empty folder the folder is meant.
-        let target = args.store.canonicalize().unwrap_or_else(|_| args.store.clone());
-        let partial = Partial::folder(&target)?;
-        let store = OpenOptions::new().open(partial.path())?;
-        save(&store, &mut source, &name, args, progress)?;
-        store.close()?;
-        partial.publish(false, false)?;
+    if !args.overwrite && is_there(&args.store)? && writable(&args.store)?.has_array(&name) {
+        return Err(array_exists(&name, &args.store));
     }
+    bring(&mut source, &name, args, progress).map_err(|error| match error {
+        NpkError::ArrayExists(name) => array_exists(&name, &args.store),
+        other => other.into(),
+    })?;
     Ok(name)
 }
 
@@ -138,27 +126,14 @@ fn array_exists(name: &str, store: &Path) -> Failure {
     Failure::usage(format!("array {name:?} already exists in {}: --overwrite replaces it", store.display()))
 }
 
-fn save(
-    store: &Store,
-    source: &mut Source<'_>,
-    name: &str,
-    args: &Import,
-    progress: &Progress,
-) -> NpkResult<()> {
+fn bring(source: &mut Source<'_>, name: &str, args: &Import, progress: &Progress) -> NpkResult<()> {
     let header = source.header().clone();
-    // Names of columns that the array before came with.
-    let columns = format!("{HIDDEN_PREFIX}columns/{name}");
-    let array = Incoming {
-        name,
-        dtype: header.dtype,
-        shape: &header.shape,
-        overwrite: args.overwrite,
-        dropped: &[&columns],
-    };
-    store.save_from(&array, |writer| {
-        source.each_block(npy::block_size(args.chunk_size), |block| {
-            writer.write(block)?;
-            npy::go_on(progress, header.bytes - writer.missing(), header.bytes)
-        })
-    })
+    let mut ingest = OpenOptions::new().ingest(&args.store)?;
+    let mut writer = ingest.array(name, header.dtype, &header.shape)?;
+    source.each_block(npy::block_size(args.chunk_size), |block| {
+        writer.write(block)?;
+        npy::go_on(progress, writer.written(), header.bytes)
+    })?;
+    ingest.add(writer)?;
+    ingest.commit(if args.overwrite { Existing::Replace } else { Existing::Keep })
 }

@@ -106,13 +106,11 @@ pub(crate) fn export(
     chunk_size: Option<u64>,
     progress: &Progress,
 ) -> Result<(), NpkError> {
-    // The file behind a link is replaced, and not the link.
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let view = store.get_array_view(name)?;
-    let partial = Partial::file(&target)?;
+    let partial = Partial::file(path)?;
     write(&view, partial.handle(), block_size(chunk_size), progress).map_err(|error| match error {
         NpkError::Io { path, source } if path.as_os_str().is_empty() => {
-            NpkError::Io { path: target.clone(), source }
+            NpkError::Io { path: partial.target().to_owned(), source }
         }
         other => other,
     })?;

@@ -3,7 +3,6 @@
 //! While a batch is under way each verb hands its arguments to it (`python/numpack/batch.py`).
 
 mod append;
-mod append_file;
 mod batch;
 mod copy;
 mod drop;

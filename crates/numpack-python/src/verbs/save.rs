@@ -43,20 +43,11 @@ impl NumPack {
         Inputs::one(name, value, dtype_of(dtype)?)?.into_array()
     }
 
-    /// Saves a dict of arrays, removes the arrays `dropped` and renames others, in one commit: what batches and
-    /// imports end with.
-    #[pyo3(signature = (arrays, dropped, renamed=Vec::new()))]
-    fn _exchange(
-        &self,
-        py: Python<'_>,
-        arrays: &Bound<'_, PyAny>,
-        dropped: Vec<String>,
-        renamed: Vec<(String, String)>,
-    ) -> PyResult<()> {
+    /// Saves a dict of arrays and removes the arrays `dropped`, in one commit: what batches end with.
+    fn _exchange(&self, py: Python<'_>, arrays: &Bound<'_, PyAny>, dropped: Vec<String>) -> PyResult<()> {
         let open = self.opened(py)?;
         let inputs = Inputs::new(arrays, |_| Ok(None))?;
         let (raw, dropped) = (inputs.raw(), dropped.iter().map(String::as_str).collect::<Vec<_>>());
-        let renamed: Vec<_> = renamed.iter().map(|(old, new)| (old.as_str(), new.as_str())).collect();
-        open.write(py, |store| store.exchange(&raw, &dropped, &renamed))
+        open.write(py, |store| store.exchange(&raw, &dropped))
     }
 }

@@ -33,6 +33,8 @@ enum Hint {
     Synced = 192,
     /// 1 while a writer is at work; still 1 at the next lock means that it died.
     Busy = 256,
+    /// Number of ingests that began while others lived; 0 when none does.
+    Ingests = 320,
 }
 
 /// The control page of an open store.
@@ -125,6 +127,7 @@ impl Control {
         control.set(Hint::Applied, hints.applied);
         control.set(Hint::Synced, hints.synced);
         control.set(Hint::Busy, 0);
+        control.set(Hint::Ingests, 0);
         control
     }
 
@@ -183,6 +186,17 @@ impl Control {
     /// Marks the start and the end of a writer's work.
     pub(crate) fn set_busy(&self, busy: bool) {
         self.set(Hint::Busy, u64::from(busy));
+    }
+
+    /// Number of ingests that began since none lived: 0 while there is none, another one after each that begins;
+    /// `None` when the word is damaged.
+    pub(crate) fn ingests(&self) -> Option<u64> {
+        self.get(Hint::Ingests)
+    }
+
+    /// Sets [`Control::ingests`]. Only the holder of the lock calls it.
+    pub(crate) fn set_ingests(&self, begun: u64) {
+        self.set(Hint::Ingests, begun);
     }
 
     /// The sequence word of an array: odd while rows are replaced in place.
@@ -277,6 +291,7 @@ fn encode_page(store_id: &[u8; 16], boot_id: &[u8; 16], hints: Hints) -> Vec<u8>
         (Hint::Applied, hints.applied),
         (Hint::Synced, hints.synced),
         (Hint::Busy, u64::from(hints.busy)),
+        (Hint::Ingests, 0),
     ];
     for (hint, value) in values {
         let at = hint as usize;

@@ -15,7 +15,7 @@ use lru::LruCache;
 use crate::disk::cached::CachedMappings;
 use crate::disk::mapping::Mapping;
 use crate::disk::name::FileName;
-use crate::disk::parts::{self, BLOCK, CopyError};
+use crate::disk::parts::{self, BLOCK};
 use crate::disk::seam::{Access, Folder, LockKind, StorageFile};
 use crate::types::error::{NpkError, NpkResult};
 
@@ -156,30 +156,6 @@ impl DataFile {
         let checksum = parts::write(&*self.file, committed, bytes).map_err(|e| self.io(e))?;
         self.known_len.fetch_max(committed + len, Ordering::Relaxed);
         Ok(checksum)
-    }
-
-    /// As [`DataFile::append`], with `len` bytes that stand in another file `at` a place. What is wrong with
-    /// that file is the inner error.
-    ///
-    /// # Errors
-    /// As for [`DataFile::append`].
-    pub(crate) fn append_from(
-        &self,
-        source: &std::fs::File,
-        at: u64,
-        len: u64,
-        committed: u64,
-    ) -> NpkResult<io::Result<u32>> {
-        self.confirm(committed)?;
-        self.file.allocate(committed, len).map_err(|e| self.io(e))?;
-        match parts::copy(&*self.file, committed, source, at, len) {
-            Ok(checksum) => {
-                self.known_len.fetch_max(committed + len, Ordering::Relaxed);
-                Ok(Ok(checksum))
-            }
-            Err(CopyError::Read(error)) => Ok(Err(error)),
-            Err(CopyError::Write(error)) => Err(self.io(error)),
-        }
     }
 
     fn mapped(

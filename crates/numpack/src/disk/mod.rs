@@ -19,5 +19,6 @@ mod seam;
 pub use mapping::Mapping;
 pub use name::FileName;
 pub use os::OsFolder;
-pub use partial::Partial;
+pub(crate) use partial::is_nobodys;
+pub use partial::{Partial, is_vacant};
 pub use seam::{Access, Folder, FsCapabilities, Identity, LockKind, StorageFile};

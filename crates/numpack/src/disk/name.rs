@@ -23,6 +23,14 @@ pub enum FileName {
         /// Sequence number of the commit that made the file.
         generation: u64,
     },
+    /// `<ingest>.<number>.npki`, raw rows that an ingest has yet to commit; number 0 holds none and is locked as
+    /// long as its maker lives.
+    Incoming {
+        /// Id of the ingest, which is written with 16 hexadecimal digits.
+        ingest: u64,
+        /// Number of the file in the ingest.
+        number: u64,
+    },
 }
 
 impl FileName {
@@ -34,8 +42,14 @@ impl FileName {
         if let Some(name) = fixed.into_iter().find(|name| name.to_string() == text) {
             return Some(name);
         }
-        let (array, generation) = text.strip_suffix(".npkd")?.split_once('.')?;
-        let name = FileName::Data { array: array.parse().ok()?, generation: generation.parse().ok()? };
+        let (stem, suffix) = text.rsplit_once('.')?;
+        let (owner, number) = stem.split_once('.')?;
+        let number = number.parse().ok()?;
+        let name = match suffix {
+            "npkd" => FileName::Data { array: owner.parse().ok()?, generation: number },
+            "npki" => FileName::Incoming { ingest: u64::from_str_radix(owner, 16).ok()?, number },
+            _ => return None,
+        };
         (name.to_string() == text).then_some(name)
     }
 }
@@ -48,6 +62,7 @@ impl fmt::Display for FileName {
             FileName::Control => f.write_str("control.npkc"),
             FileName::Lock => f.write_str("writer.lock"),
             FileName::Data { array, generation } => write!(f, "{array}.{generation}.npkd"),
+            FileName::Incoming { ingest, number } => write!(f, "{ingest:016x}.{number}.npki"),
         }
     }
 }
@@ -59,14 +74,27 @@ mod tests {
     #[test]
     fn names_parse_back() {
         let data = FileName::Data { array: 3, generation: 17 };
-        for name in [FileName::Log, FileName::NextLog, FileName::Control, FileName::Lock, data] {
+        let incoming = [0, u64::MAX].map(|ingest| FileName::Incoming { ingest, number: 4 });
+        let fixed = [FileName::Log, FileName::NextLog, FileName::Control, FileName::Lock, data];
+        for name in fixed.into_iter().chain(incoming) {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }
     }
 
     #[test]
     fn strangers_are_not_names() {
-        for text in ["", "03.1.npkd", "+3.1.npkd", "3.npkd", "3.1.2.npkd", "../3.1.npkd", "3.1.npkd/", "x"] {
+        for text in [
+            "",
+            "03.1.npkd",
+            "+3.1.npkd",
+            "3.npkd",
+            "3.1.2.npkd",
+            "../3.1.npkd",
+            "3.1.npkd/",
+            "x",
+            "1.0.npki",
+            "000000000000000A.0.npki",
+        ] {
             assert_eq!(FileName::parse(text), None, "{text:?}");
         }
     }

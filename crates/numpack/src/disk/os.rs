@@ -127,7 +127,8 @@ unsafe impl Folder for OsFolder {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name} is not a regular file")));
         }
-        let private = (name == FileName::Lock).then(|| Private::new(&file, &self.dir));
+        let kept = matches!(name, FileName::Lock | FileName::Incoming { number: 0, .. });
+        let private = kept.then(|| Private::new(&file, &self.dir));
         Ok(Arc::new(OsFile {
             _private: private,
             file,
@@ -178,7 +179,7 @@ unsafe impl Folder for OsFolder {
 
 #[derive(Debug)]
 struct OsFile {
-    /// For the writers' lock, which no child may keep alive. Goes before the descriptors do.
+    /// For the lock of a writer or an ingest, which no child may keep alive. Goes before the descriptors do.
     _private: Option<Private>,
     file: File,
     #[cfg(target_os = "linux")]

@@ -10,13 +10,14 @@ use super::format::{self, BLOCK, Block, Codec, Entry, HEADER, block_bytes};
 use super::options::UnpackOptions;
 use super::{PackageInfo, PackedArray, Progress, beside, exists, refused, report};
 use crate::checksum::{combine, crc32c};
-use crate::disk::{FileName, Partial, StorageFile};
-use crate::options::{Durability, Mode, OpenOptions};
+use crate::disk::{FileName, is_vacant};
+use crate::options::{Mode, OpenOptions};
 use crate::parallel;
-use crate::store::NewArray;
-use crate::store::Store;
+use crate::store::{Existing, IncomingFile, Ingest, NewArray, Store};
 use crate::types::error::{NpkError, NpkResult};
 
+/// Files that are open at the same time.
+const OPEN_FILES: usize = 64;
 /// Blocks that each thread gets at once.
 const BLOCKS_A_THREAD: usize = 16;
 
@@ -46,7 +47,7 @@ fn describe(entry: Entry) -> PackedArray {
 /// Unpacks the package at `source` into a store and returns its path. Without a target it is the folder beside
 /// the package whose name ends in `.npk`; missing folders are made.
 ///
-/// `progress` is called from this thread, and must not write to the store.
+/// `progress` is called from this thread.
 ///
 /// A new store gets its name when it is whole. Over a store that is there (`overwrite`) one commit replaces
 /// all its arrays; until then it is what it was, also when the process dies. A call that fails leaves nothing.
@@ -65,21 +66,10 @@ pub fn unpack(
     let source = source.as_ref();
     let target = target.map_or_else(|| beside(source, "npkg", "npk"), |target| Ok(target.to_owned()))?;
     let package = Package::open(source, options.verify)?;
-    let open = OpenOptions::new().durability(options.durability);
-    if find_target(&target, options.overwrite)? {
-        let store = open.mode(Mode::ReadWrite).open(&target)?;
-        package.unpack_into(&store, &mut progress)?;
-        return store.close().map(|()| target);
-    }
-    let partial = Partial::folder(&target)?;
-    let store = open.open(partial.path())?;
-    package.unpack_into(&store, &mut progress)?;
-    let durable = options.durability == Durability::Power;
-    if durable {
-        store.sync_metadata()?;
-    }
-    store.close()?;
-    partial.publish(false, durable)?;
+    check_target(&target, options.overwrite)?;
+    let mode = if options.overwrite { Mode::Append } else { Mode::CreateNew };
+    let ingest = OpenOptions::new().mode(mode).durability(options.durability).ingest(&target);
+    package.unpack_by(ingest?, &mut progress)?;
     Ok(target)
 }
 
@@ -94,7 +84,7 @@ pub fn unpack_into(
     options: UnpackOptions,
     mut progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> NpkResult<()> {
-    Package::open(source.as_ref(), options.verify)?.unpack_into(store, &mut progress)
+    Package::open(source.as_ref(), options.verify)?.unpack_by(store.ingest()?, &mut progress)
 }
 
 /// Reads every block of a package, as [`unpack`] does, and writes nothing. Returns what [`info`] does.
@@ -110,7 +100,7 @@ pub fn verify(
     let package = Package::open(source, true)?;
     let mut now = package.begin();
     let nowhere: Vec<Target<'_>> = package.entries.iter().map(|_| None).collect();
-    package.fill(0, &nowhere, (&ScratchPool::default(), source), |bytes| {
+    package.fill(0, &nowhere, &ScratchPool::default(), |bytes| {
         now.done += bytes;
         report(&mut progress, source, now)
     })?;
@@ -126,23 +116,19 @@ fn open_package(path: &Path) -> NpkResult<File> {
     File::open(path).map_err(io)
 }
 
-/// Whether there is a store to unpack over.
-fn find_target(target: &Path, overwrite: bool) -> NpkResult<bool> {
+/// An error when something is there that is not to be unpacked over.
+fn check_target(target: &Path, overwrite: bool) -> NpkResult<()> {
     if target.symlink_metadata().is_err() {
-        return Ok(false);
+        return Ok(());
     }
-    if !overwrite {
+    let vacant = is_vacant(target).map_err(|_| refused("target", target, "it is not a NumPack store"))?;
+    if !overwrite && !vacant {
         return Err(exists(target));
     }
-    let mut entries =
-        target.read_dir().map_err(|_| refused("target", target, "it is not a NumPack store"))?;
-    if entries.next().is_none() {
-        return Ok(false);
-    }
-    if !target.join(FileName::Log.to_string()).exists() {
+    if !vacant && !target.join(FileName::Log.to_string()).exists() {
         return Err(refused("target", target, "the folder holds other files and no NumPack store"));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Where the first block of each array begins.
@@ -156,7 +142,7 @@ fn offsets(entries: &[Entry]) -> Vec<u64> {
 }
 
 /// The file of an array; none when its blocks are only checked.
-type Target<'a> = Option<&'a dyn StorageFile>;
+type Target<'a> = Option<&'a IncomingFile>;
 
 struct Package<'a> {
     file: File,
@@ -187,30 +173,36 @@ impl<'a> Package<'a> {
         Ok(Package { file, path, offsets: offsets(&entries), entries, verify })
     }
 
-    fn unpack_into(
+    fn unpack_by(
         &self,
-        store: &Store,
+        mut ingest: Ingest,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> NpkResult<()> {
-        let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();
         let mut now = self.begin();
         let kits = ScratchPool::default();
-        let filled = store.replace_all(&arrays, &mut |first, files| {
-            if first == 0 {
-                // A full disk was given room, and the call begins again.
-                now.done = 0;
-            }
-            let targets: Vec<Target<'_>> = files.iter().map(|file| Some(&**file)).collect();
-            self.fill(first, &targets, (&kits, store.path()), |bytes| {
+        let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();
+        for array in &arrays {
+            // What the index says of an array is wrong, not what the caller gave.
+            array.check().map_err(|error| match error {
+                NpkError::InvalidShape { reason, .. } => NpkError::corrupted(self.path, HEADER, reason),
+                other => other,
+            })?;
+        }
+        let mut arrays = arrays.into_iter();
+        for first in (0..self.entries.len()).step_by(OPEN_FILES) {
+            let group = &self.entries[first..self.entries.len().min(first + OPEN_FILES)];
+            let files =
+                group.iter().map(|entry| ingest.file(entry.bytes())).collect::<NpkResult<Vec<_>>>()?;
+            let targets: Vec<Target<'_>> = files.iter().map(Some).collect();
+            let sums = self.fill(first, &targets, &kits, |bytes| {
                 now.done += bytes;
                 report(progress, self.path, now)
-            })
-        });
-        // What the index says of an array is wrong, not what the caller gave.
-        filled.map_err(|error| match error {
-            NpkError::InvalidShape { reason, .. } => NpkError::corrupted(self.path, HEADER, reason),
-            other => other,
-        })
+            })?;
+            for ((file, sum), array) in files.into_iter().zip(sums).zip(arrays.by_ref()) {
+                ingest.put(array, file, sum)?;
+            }
+        }
+        ingest.commit(Existing::RemoveAll)
     }
 
     /// What progress begins with.
@@ -223,7 +215,7 @@ impl<'a> Package<'a> {
         &self,
         first: usize,
         targets: &[Target<'_>],
-        (kits, target): (&ScratchPool, &Path),
+        kits: &ScratchPool,
         mut done: impl FnMut(u64) -> NpkResult<()>,
     ) -> NpkResult<Vec<u32>> {
         let mut sums = vec![0; targets.len()];
@@ -234,7 +226,7 @@ impl<'a> Package<'a> {
                 break;
             }
             let mut bytes = 0;
-            for block in parallel::map(batch, |job| self.unpack_block(&job, kits, target)) {
+            for block in parallel::map(batch, |job| self.unpack_block(&job, kits)) {
                 let (place, len, crc) = block?;
                 sums[place] = combine(sums[place], crc, len as u64);
                 bytes += len as u64;
@@ -271,12 +263,7 @@ impl<'a> Package<'a> {
     }
 
     /// Writes the contents of a block and returns their place, length and checksum.
-    fn unpack_block(
-        &self,
-        job: &Job<'_>,
-        kits: &ScratchPool,
-        target: &Path,
-    ) -> NpkResult<(usize, usize, u32)> {
+    fn unpack_block(&self, job: &Job<'_>, kits: &ScratchPool) -> NpkResult<(usize, usize, u32)> {
         let io = |e| NpkError::io(self.path, e);
         let damaged = |reason: &str| NpkError::corrupted(self.path, job.from, reason);
         kits.with(|kit| {
@@ -293,7 +280,7 @@ impl<'a> Package<'a> {
             }
             let raw = &kit.raw[..job.len];
             if let Some(file) = job.target {
-                file.write_at(&[raw], job.to).map_err(|e| NpkError::io(target, e))?;
+                file.with_room(|file| file.write_at(&[raw], job.to))?;
             }
             Ok((job.place, job.len, crc32c(0, raw)))
         })

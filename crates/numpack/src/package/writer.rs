@@ -47,8 +47,11 @@ pub fn pack(
     let store = open_source(source)?;
     let target = target.map_or_else(|| beside(source, "npk", "npkg"), |target| Ok(target.to_owned()))?;
     check_options(&target, options)?;
-    check_target(source, &target, options.overwrite)?;
+    check_target(&target, options.overwrite)?;
     let partial = Partial::file(&target)?;
+    if source.canonicalize().is_ok_and(|store| partial.target().starts_with(store)) {
+        return Err(refused("target", &target, "it lies in the store"));
+    }
     store.with_snapshot(|snapshot| {
         partial.handle().set_len(0).map_err(|e| NpkError::io(&target, e))?;
         Writer::new(snapshot, partial.handle(), &target, options).write(&mut progress)
@@ -86,20 +89,17 @@ fn check_options(target: &Path, options: PackOptions) -> NpkResult<()> {
     }
 }
 
-fn check_target(source: &Path, target: &Path, overwrite: bool) -> NpkResult<()> {
-    match target.symlink_metadata() {
-        Ok(_) if !overwrite => return Err(exists(target)),
-        Ok(found) if found.is_dir() => return Err(refused("target", target, "it is a folder")),
-        _ => {}
+fn check_target(target: &Path, overwrite: bool) -> NpkResult<()> {
+    match target.metadata() {
+        Ok(found) if found.is_dir() && overwrite => Err(refused("target", target, "it is a folder")),
+        Ok(_) if !overwrite => Err(exists(target)),
+        Ok(found) if !found.is_file() => Err(refused(
+            "target",
+            target,
+            "a package is not written in one pass, as a pipe or a device needs",
+        )),
+        _ => Ok(()),
     }
-    let inside = |store: PathBuf| {
-        let parent = std::path::absolute(target).ok()?.parent()?.canonicalize().ok()?;
-        Some(parent.starts_with(store))
-    };
-    if source.canonicalize().ok().and_then(inside) == Some(true) {
-        return Err(refused("target", target, "it lies in the store"));
-    }
-    Ok(())
 }
 
 /// An array that is being packed.

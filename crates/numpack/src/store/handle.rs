@@ -9,7 +9,7 @@ use ndarray::ArrayD;
 use crate::disk::Folder;
 use crate::log::catalog::ArrayState;
 use crate::log::op::Op;
-use crate::options::{Mode, OpenOptions};
+use crate::options::{Durability, Mode, OpenOptions};
 use crate::rows::Selection;
 use crate::store::buffers::{Elements, RawArray, RawRows};
 use crate::store::commit::guard::WriteGuard;
@@ -20,6 +20,7 @@ use crate::store::reading::read::rows_only;
 use crate::store::recovery::open::{open_folder, open_path, own_core};
 use crate::store::recovery::verify::{Report, verify};
 use crate::store::typed::{check_dtype, check_dtype_of, elements, finish, shape_of, to_array};
+use crate::store::verbs::save::check_names_differ;
 use crate::types::dtype::DataType;
 use crate::types::element::{NpkElement, bytes_of};
 use crate::types::error::{NpkError, NpkResult};
@@ -102,6 +103,11 @@ impl Store {
         }
     }
 
+    /// What commits through this handle survive.
+    pub(crate) fn durability(&self) -> Durability {
+        self.shared.options.durability
+    }
+
     /// The store's folder.
     pub fn path(&self) -> &Path {
         &self.shared.path
@@ -139,6 +145,18 @@ impl Store {
     /// As for [`Store::save_slice`].
     pub fn save_raw(&self, arrays: &[RawArray<'_>]) -> NpkResult<()> {
         self.write(|tx| tx.save(arrays))
+    }
+
+    /// Saves arrays given as bytes and removes others, in one commit.
+    ///
+    /// # Errors
+    /// As for [`Store::save_raw`] and [`Store::drop_many`].
+    pub fn exchange(&self, saved: &[RawArray<'_>], dropped: &[&str]) -> NpkResult<()> {
+        check_names_differ(saved.iter().map(|array| array.name).chain(dropped.iter().copied()))?;
+        self.write(|tx| {
+            tx.save(saved)?;
+            tx.remove_alone(dropped)
+        })
     }
 
     /// The whole array, in memory of its own.

@@ -1,11 +1,13 @@
 //! Forked children: they work with their parent's handle, hang on none of its locks and keep none alive.
 #![expect(unsafe_code, reason = "fork, signals and waiting for children")]
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use numpack::Existing;
 use numpack::ndarray::Array1;
 use numpack::prelude::*;
 
@@ -43,6 +45,36 @@ fn wait_for(pid: libc::pid_t, limit: Duration) {
         thread::sleep(Duration::from_millis(1));
     }
     assert!(libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0, "the child ended with {status:#x}");
+}
+
+#[test]
+fn a_forked_child_leaves_its_parents_ingest_alone() {
+    alone(module_path!(), "a_forked_child_leaves_its_parents_ingest_alone", |dir| {
+        let store = Store::new(dir.join("store")).unwrap();
+        let mut ingest = store.ingest().unwrap();
+        let mut writer = ingest.array("a", DataType::Uint8, &[6]).unwrap();
+        writer.write(&[1, 2, 3]).unwrap();
+        let mut added = ingest.array("b", DataType::Uint8, &[1]).unwrap();
+        added.write(&[7]).unwrap();
+        ingest.add(added).unwrap();
+        let parts = RefCell::new(Some((writer, ingest)));
+        let pid = fork_and(|| {
+            let (mut writer, mut ingest) = parts.take().unwrap();
+            assert!(matches!(writer.write(&[9]), Err(NpkError::InvalidArgument { argument: "ingest", .. })));
+            assert!(ingest.commit(Existing::Keep).is_err());
+            drop((writer, ingest));
+            // As any writer does, it looks for ingests whose maker has died.
+            store.save_slice("child", &[1_u8], &[1]).unwrap();
+            assert_eq!(store.verify().unwrap().findings, []);
+        });
+        wait_for(pid, Duration::from_secs(20));
+        let (mut writer, mut ingest) = parts.take().unwrap();
+        writer.write(&[4, 5, 6]).unwrap();
+        ingest.add(writer).unwrap();
+        ingest.commit(Existing::Keep).unwrap();
+        assert_eq!(store.load_vec::<u8>("a").unwrap().1, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(store.list_arrays(), ["child", "b", "a"]);
+    });
 }
 
 #[test]

@@ -18,6 +18,10 @@ fn save(name: &str, rows: usize) -> Step {
     Step::Save(several(&[(name, rows)]))
 }
 
+fn ingest(arrays: &[(&str, usize)], all: bool) -> Step {
+    Step::Ingest(several(arrays), all)
+}
+
 fn append(name: &str, rows: usize) -> Step {
     Step::Append(several(&[(name, rows)]))
 }
@@ -36,6 +40,8 @@ fn scenes() -> Vec<(&'static str, Vec<Step>)> {
         ("save new", vec![save("new", 5)]),
         ("save over", vec![save("a", 5), save("a", 6)]),
         ("save several", vec![Step::Save(several(&[("a", 3), ("new", 2), ("c", 4)]))]),
+        ("ingest", vec![ingest(&[("new", 5), ("a", 2)], false), append("new", 2)]),
+        ("ingest in place of all", vec![ingest(&[("a", 4), ("new", 3)], true), replace("a", &[1])]),
         ("append", vec![append("a", 3), append("a", 9)]),
         ("append several", vec![Step::Append(several(&[("a", 2), ("b", 3)]))]),
         ("replace", vec![replace("a", &[1, 2, 5]), replace("a", &[2, -1])]),
@@ -214,6 +220,9 @@ fn random_step(drawn: u64, model: &Model) -> Step {
     let some: Vec<i64> = (0..rows as i64).filter(|row| (drawn >> (row % 40 + 8)).is_multiple_of(4)).collect();
     match drawn % 14 {
         0 | 1 => Step::Save(several(&[(&new, drawn as usize / 512 % 9 + 1)])),
+        2 if name != "x" && drawn.is_multiple_of(3) => {
+            ingest(&[(&name, 3), ("x", 2)], drawn.is_multiple_of(5))
+        }
         2 if name != "x" => Step::Save(several(&[(&name, 3), ("x", 2)])),
         3 | 4 => append(&name, drawn as usize / 512 % 7 + 1),
         5..=8 if !some.is_empty() => replace(&name, &some),

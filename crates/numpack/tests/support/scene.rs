@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use numpack::package::{self, PackOptions, UnpackOptions};
 use numpack::prelude::*;
-use numpack::{Incoming, RawArray, RawRows};
+use numpack::{Existing, RawArray, RawRows};
 use tempfile::TempDir;
 
 use crate::folder::scratch;
@@ -121,12 +121,17 @@ fn unpack_over(store: &Store) -> NpkResult<()> {
     package::unpack_into(&PACKAGE.1, store, UnpackOptions::new(), package::quiet)
 }
 
-/// Piece by piece; another array goes in the same commit.
-pub(crate) fn save_from(store: &Store, name: &str) -> NpkResult<()> {
+/// Two arrays, piece by piece; the rows of one are counted as they come.
+pub(crate) fn ingest(store: &Store, name: &str) -> NpkResult<()> {
     let bytes: Vec<u8> = values(5000, 60).iter().flat_map(|value| value.to_le_bytes()).collect();
-    let (shape, dtype) = (&[15, 4], DataType::Float32);
-    let array = Incoming { name, dtype, shape, overwrite: true, dropped: &["b"] };
-    store.save_from(&array, |writer| bytes.chunks(100).try_for_each(|piece| writer.write(piece)))
+    let mut ingest = store.ingest()?;
+    let mut writer = ingest.array(name, DataType::Float32, &[15, 4])?;
+    bytes.chunks(100).try_for_each(|piece| writer.write(piece))?;
+    ingest.add(writer)?;
+    let mut writer = ingest.rows("b", DataType::Float32, &[2])?;
+    bytes[..48].chunks(20).try_for_each(|piece| writer.write(piece))?;
+    ingest.add(writer)?;
+    ingest.commit(Existing::Replace)
 }
 
 /// Every kind of mutating call.
@@ -138,8 +143,8 @@ pub(crate) const SCENES: [Scene; 21] = [
         s.save_slice("big", &values(9, BIG - 50), &[BIG as u64 - 50])
     }),
     scene("save several", small, save_several),
-    scene("save from, new", small, |s| save_from(s, "new")),
-    scene("save from, over", small, |s| save_from(s, "c")),
+    scene("ingest, new", small, |s| ingest(s, "new")),
+    scene("ingest, over", small, |s| ingest(s, "c")),
     scene("append", small, |s| s.append_slice("a", &values(5000, 20))),
     scene("append behind deleted rows", small, |s| s.append_slice("c", &values(5000, 20))),
     scene("append several", small, append_several),

@@ -28,12 +28,13 @@ mod wide_rows;
 mod worker;
 
 mod against_a_model;
-mod append_from_file;
 mod arguments;
 mod changing_input;
 #[cfg(unix)]
 mod full_disk;
 mod ingest;
+#[cfg(unix)]
+mod ingest_beside;
 #[cfg(unix)]
 mod many_writers;
 mod names;

@@ -66,6 +66,7 @@ impl StoreState {
             self.finish_crashed_writer(&mut log)?;
         }
         drop(log);
+        self.look_after_ingests();
         Ok(WriteGuard { store: self, durability, _guard: guard })
     }
 }

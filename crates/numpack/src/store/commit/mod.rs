@@ -3,5 +3,6 @@
 pub(crate) mod checkpoint;
 mod follow;
 pub(crate) mod guard;
+pub(crate) mod ingests;
 pub(crate) mod state;
 pub(crate) mod transaction;

@@ -17,6 +17,7 @@ use crate::log::catalog::{ArrayState, Catalog};
 use crate::log::op::Op;
 use crate::log::reader::{LogFile, Position};
 use crate::log::writer::Tail;
+use crate::store::commit::ingests::Living;
 use crate::types::error::{NpkError, NpkResult};
 
 /// State of one store in one process.
@@ -37,6 +38,8 @@ pub(crate) struct StoreState {
     pub(crate) poisoned: OnceLock<String>,
     /// A file could not be removed: the next writer looks for it.
     pub(crate) untidy: AtomicBool,
+    /// Ingests that are under way.
+    pub(crate) ingests: Mutex<Living>,
     /// An error of work after a commit, kept for the next call that may report it.
     pub(crate) deferred: Mutex<Option<NpkError>>,
 }

@@ -7,6 +7,7 @@
 //! Several verbs may share a transaction if they are about different arrays: each of them sees the arrays as they
 //! were before it, or none after a reset.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use crate::disk::{Access, FileName, StorageFile};
@@ -35,8 +36,15 @@ pub(crate) struct Transaction<'g, 'b> {
     redo: Vec<&'b [u8]>,
     redo_len: u64,
     /// New files, which go again unless they are committed.
-    files: Vec<FileName>,
+    files: Vec<NewFile>,
     committed: bool,
+}
+
+/// A file that a commit shows.
+struct NewFile {
+    name: FileName,
+    /// The name that it had before, if it was not made for this commit.
+    from: Option<FileName>,
 }
 
 impl<'g, 'b> Transaction<'g, 'b> {
@@ -80,7 +88,8 @@ impl<'g, 'b> Transaction<'g, 'b> {
 
     /// Takes charge of the file that this array gets by the commit; returns the generation that names it.
     pub(crate) fn new_generation(&mut self, id: u64) -> u64 {
-        self.files.push(FileName::Data { array: id, generation: self.generation });
+        self.files
+            .push(NewFile { name: FileName::Data { array: id, generation: self.generation }, from: None });
         self.generation
     }
 
@@ -98,6 +107,18 @@ impl<'g, 'b> Transaction<'g, 'b> {
         let written = write(Arc::clone(&file))?;
         self.written(&*file)?;
         Ok(written)
+    }
+
+    /// Takes over a file that was written before, as the file of the put that was made last. Unless it is committed
+    /// it gets its name back.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn take_over(&mut self, incoming: FileName) -> NpkResult<()> {
+        let Some(file) = self.files.last_mut() else { return Ok(()) };
+        // Before the call: an error may come after the change.
+        file.from = Some(incoming);
+        self.store.folder.rename(incoming, file.name).map_err(|e| self.store.file_error(incoming, e))
     }
 
     /// Rows were written to this file: whoever commits for power cuts has them synced before.
@@ -154,6 +175,16 @@ impl<'g, 'b> Transaction<'g, 'b> {
         Ok(())
     }
 
+    fn undo(&self, file: &NewFile) {
+        let Some(incoming) = file.from else { return self.store.remove(file.name) };
+        match self.store.folder.rename(file.name, incoming) {
+            // It never got its new name.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(_) => self.store.remove(file.name),
+            Ok(()) => {}
+        }
+    }
+
     fn write_record(&mut self) -> NpkResult<()> {
         let (store, ops, redo) = (self.store, &self.ops, &self.redo);
         let mut log = store.log();
@@ -189,7 +220,7 @@ impl Drop for Transaction<'_, '_> {
     fn drop(&mut self) {
         // After a failure in the log itself the record may stand there, and need its files.
         if !self.committed && self.store.poisoned.get().is_none() {
-            self.files.iter().for_each(|&name| self.store.remove(name));
+            self.files.iter().for_each(|file| self.undo(file));
         }
     }
 }

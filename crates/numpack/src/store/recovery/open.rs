@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use crate::disk::control::{Control, Hints};
 use crate::disk::folders;
 use crate::disk::lock::WriterLock;
-use crate::disk::{Access, FileName, Folder, Identity, OsFolder};
+use crate::disk::{Access, FileName, Folder, Identity, OsFolder, is_nobodys};
 use crate::log::catalog::Catalog;
 use crate::log::reader::LogFile;
 use crate::log::record::FileHeader;
@@ -161,6 +161,8 @@ fn refuse_lost_log(folder: &dyn Folder) -> NpkResult<()> {
                 ));
             }
             Some(_) => {}
+            // A file system's own, and what a crashed maker of something else left.
+            None if is_nobodys(&name) => {}
             None => {
                 return Err(NpkError::InvalidArgument {
                     argument: "path",

@@ -268,10 +268,11 @@ impl StoreState {
         };
         self.untidy.store(false, Ordering::Release);
         match self.folder.list() {
-            Ok(names) => names
-                .iter()
-                .filter_map(|name| FileName::parse(name).filter(stray))
-                .for_each(|name| self.remove(name)),
+            Ok(names) => {
+                let strays = names.iter().filter_map(|name| FileName::parse(name).filter(stray));
+                strays.for_each(|name| self.remove(name));
+                self.sweep_ingests(&names);
+            }
             Err(_) => self.untidy.store(true, Ordering::Release),
         }
     }

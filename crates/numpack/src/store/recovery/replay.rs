@@ -135,6 +135,7 @@ pub(crate) fn assemble(
         files: FileCache::new(),
         poisoned: OnceLock::new(),
         untidy: AtomicBool::new(false),
+        ingests: Mutex::default(),
         deferred: Mutex::new(None),
     }
 }

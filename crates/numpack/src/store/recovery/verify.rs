@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::disk::{Access, FileName};
+use crate::disk::{Access, FileName, is_nobodys};
 use crate::log::catalog::ArrayState;
+use crate::store::commit::ingests::is_living;
 use crate::store::commit::state::StoreState;
 use crate::store::recovery::contents::matches_checksum;
 use crate::store::recovery::replay::{Replayed, replay};
@@ -172,8 +173,16 @@ fn find_strays(core: &StoreState, needed: &HashSet<FileName>, report: &mut Repor
     let names = core.folder.list().map_err(|e| NpkError::io(core.folder.path(), e))?;
     for name in names {
         let known = match FileName::parse(&name) {
-            Some(FileName::NextLog) | None => false,
+            Some(FileName::NextLog) => false,
+            None => is_nobodys(&name),
             Some(data @ FileName::Data { .. }) => needed.contains(&data),
+            Some(incoming @ FileName::Incoming { ingest, .. }) => {
+                match core.folder.open(FileName::Incoming { ingest, number: 0 }, Access::Read) {
+                    Ok(anchor) => is_living(&*anchor),
+                    // Of an ingest that has ended meanwhile nothing is there.
+                    Err(_) => core.folder.open(incoming, Access::Read).is_err(),
+                }
+            }
             Some(_) => true,
         };
         if !known {

@@ -1,11 +1,9 @@
 //! The calls that change a store, one file for each.
 
 pub(crate) mod append;
-pub(crate) mod append_from;
 pub(crate) mod copy;
 pub(crate) mod delete;
 pub(crate) mod ingest;
 pub(crate) mod rename;
 pub(crate) mod replace;
-pub(crate) mod replace_all;
 pub(crate) mod save;

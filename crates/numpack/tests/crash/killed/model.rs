@@ -13,8 +13,8 @@ pub(super) type Counts = BTreeMap<String, usize>;
 
 pub(super) enum Call {
     Save(Vec<(String, usize)>),
-    /// Piece by piece; another array goes in the same commit.
-    SaveFrom(String, usize, String),
+    /// Piece by piece; in place of all others if it says so.
+    Ingest(Vec<(String, usize)>, bool),
     Append(Vec<(String, usize)>),
     Replace(String, Vec<i64>),
     DropRows(String, Vec<i64>),
@@ -44,8 +44,12 @@ pub(super) fn plan(scenario: &str, i: u32, counts: &Counts) -> Call {
             Call::Save(vec![(format!("n{i}"), 64 + turn * 997 % 9000), (format!("ü/{i}"), turn % 5)])
         }
         ("save_over", _) => Call::Save(vec![(a(), 8192 * (1 + turn / 12 % 8) - turn % 6 * 100)]),
-        ("save_from", _) => {
-            Call::SaveFrom(format!("s{}", i % 4), 64 + turn * 997 % 9000, format!("s{}", (i + 2) % 4))
+        ("ingest", _) => {
+            let arrays = vec![
+                (format!("s{}", i % 4), 64 + turn * 997 % 9000),
+                (format!("s{}", 4 + i % 3), turn * 13 % 300),
+            ];
+            Call::Ingest(arrays, turn % 5 == 4)
         }
         ("append", None) => Call::Save(vec![(a(), 10), ("b".into(), 3)]),
         ("append", Some(rows)) if rows > 60_000 => Call::Save(vec![(a(), 10)]),
@@ -90,9 +94,11 @@ pub(super) fn cells(rows: &[Row]) -> Vec<u64> {
 pub(super) fn model_call(model: &mut Model, i: u32, call: Call) {
     match call {
         Call::Save(arrays) => model.extend(arrays.into_iter().map(|(name, n)| (name, fresh(i, 0, n)))),
-        Call::SaveFrom(name, n, gone) => {
-            model.insert(name, fresh(i, 0, n));
-            model.remove(&gone);
+        Call::Ingest(arrays, all) => {
+            if all {
+                model.clear();
+            }
+            model.extend(arrays.into_iter().map(|(name, n)| (name, fresh(i, 0, n))));
         }
         Call::Append(arrays) => {
             for (name, n) in arrays {

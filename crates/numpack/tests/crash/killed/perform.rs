@@ -1,7 +1,7 @@
 //! The calls of a scenario, made on a store.
 
 use numpack::prelude::*;
-use numpack::{Incoming, RawArray};
+use numpack::{Existing, RawArray};
 
 use super::model::{Call, Counts, WIDTH, cells, fresh};
 
@@ -37,16 +37,19 @@ pub(super) fn store_call(
                 store.save_raw(raw)
             })
         }
-        Call::SaveFrom(name, n, gone) => with_raw(i, &[(name, 0, n)], |raw| {
-            let [array] = raw else { panic!("one array") };
-            let (name, dropped) = (array.name, &[gone.as_str()][..]);
-            let incoming =
-                Incoming { name, dtype: array.dtype, shape: array.shape, overwrite: true, dropped };
-            mark();
-            store.save_from(&incoming, |writer| {
-                array.bytes.chunks(5000).try_for_each(|part| writer.write(part))
+        Call::Ingest(arrays, all) => {
+            let arrays: Vec<_> = arrays.into_iter().map(|(name, n)| (name, 0, n)).collect();
+            with_raw(i, &arrays, |raw| {
+                mark();
+                let mut ingest = store.ingest()?;
+                for array in raw {
+                    let mut writer = ingest.array(array.name, array.dtype, array.shape)?;
+                    array.bytes.chunks(50_000).try_for_each(|part| writer.write(part))?;
+                    ingest.add(writer)?;
+                }
+                ingest.commit(if all { Existing::RemoveAll } else { Existing::Replace })
             })
-        }),
+        }
         Call::Append(arrays) => {
             let arrays: Vec<_> = arrays
                 .into_iter()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::contents::Contents;
 use numpack::prelude::*;
-use numpack::{RawArray, RawRows};
+use numpack::{Existing, RawArray, RawRows};
 
 /// Elements of a row: 256 bytes, so that a few rows span sectors.
 pub(crate) const WIDTH: usize = 64;
@@ -14,6 +14,8 @@ pub(crate) const WIDTH: usize = 64;
 pub(crate) enum Step {
     /// Names and numbers of rows.
     Save(Vec<(String, usize)>),
+    /// Piece by piece; in place of all others if it says so.
+    Ingest(Vec<(String, usize)>, bool),
     Append(Vec<(String, usize)>),
     Replace(Vec<(String, Vec<i64>)>),
     DropRows(String, Vec<i64>),
@@ -60,6 +62,15 @@ impl Step {
     pub(crate) fn act(&self, store: &Store, call: usize) -> NpkResult<()> {
         match self {
             Step::Save(arrays) => with_rows(arrays, call, |raw| store.save_raw(raw)),
+            Step::Ingest(arrays, all) => with_rows(arrays, call, |raw| {
+                let mut ingest = store.ingest()?;
+                for array in raw {
+                    let mut writer = ingest.array(array.name, array.dtype, array.shape)?;
+                    array.bytes.chunks(300).try_for_each(|piece| writer.write(piece))?;
+                    ingest.add(writer)?;
+                }
+                ingest.commit(if *all { Existing::RemoveAll } else { Existing::Replace })
+            }),
             Step::Append(arrays) => with_rows(arrays, call, |raw| store.append_raw(raw)),
             Step::Replace(replaces) => {
                 let names: Vec<_> = replaces.iter().map(|(name, at)| (name.clone(), at.len())).collect();
@@ -104,6 +115,12 @@ impl Model {
         model.commits += 1;
         match step {
             Step::Save(arrays) => {
+                arrays.iter().for_each(|(name, n)| model.put(name, (0..*n).map(|r| row(call, r)).collect()));
+            }
+            Step::Ingest(arrays, all) => {
+                if *all {
+                    model.arrays.clear();
+                }
                 arrays.iter().for_each(|(name, n)| model.put(name, (0..*n).map(|r| row(call, r)).collect()));
             }
             Step::Append(arrays) => {
