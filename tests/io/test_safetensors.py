@@ -102,7 +102,7 @@ def test_damaged_files(tmp_path, old, cut):
     st_numpy.save_file({"x": np.arange(4)}, tmp_path / "a.safetensors")
     content = (tmp_path / "a.safetensors").read_bytes()
     (tmp_path / "a.safetensors").write_bytes(content[:cut])
-    with pytest.raises(ValueError, match="no valid SafeTensors"):
+    with pytest.raises(ValueError, match="not a valid SafeTensors"):
         from_safetensors_file(tmp_path / "a.safetensors", old)
     assert names(old) == ["old"]
 
