@@ -475,3 +475,21 @@ def test_masked_queries_are_refused(tmp_path):
         streaming.streaming_top_k_from_file(query, path, "v", "dot", 1)
     with pytest.raises(TypeError, match="would lose its mask"):
         streaming.streaming_batch_compute(query, path, "v", "dot")
+
+
+def test_a_search_without_a_thread_to_be_had_runs_on_the_callers(tmp_path):
+    code = """
+import resource
+import numpy as np
+from numpack import NumPack
+rows = np.ones((16384, 128), np.float32)
+rows[7] = 2
+with NumPack("s.npk") as store:
+    store.save({"x": rows})
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))
+    print(store.search("x", rows[:128], 3, "dot")[0][0].tolist())
+"""
+    # Stacks of 64 GiB stand for threads that cannot be made.
+    env = {**os.environ, "RUST_MIN_STACK": str(1 << 36), "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "[7, 0, 1]\n"), done.stderr

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use numpack::vector::{Hits, Metric};
@@ -27,11 +28,17 @@ pub(crate) fn run<R: Send>(
     if work < LONG {
         return py.detach(|| search(&cancel)).map_err(raise);
     }
+    let job = Mutex::new(Some(search));
+    let take = || job.lock().unwrap_or_else(PoisonError::into_inner).take();
     py.detach(|| {
         std::thread::scope(|scope| {
             let (sender, receiver) = channel();
             let cancelled = &cancel;
-            scope.spawn(move || sender.send(search(cancelled)));
+            let work = move || take().map(|search| sender.send(search(cancelled)));
+            if std::thread::Builder::new().spawn_scoped(scope, work).is_err() {
+                // No thread to be had: the caller's does the work, and Ctrl-C waits for it.
+                return take().map_or(Err(NpkError::Cancelled), |search| search(cancelled)).map_err(raise);
+            }
             loop {
                 match receiver.recv_timeout(SIGNALS) {
                     Ok(found) => return found.map_err(raise),
