@@ -1,6 +1,6 @@
 //! Vector search whose answers are exact: the rows and scores that plain `float64` loops give.
 //!
-//! [`VectorEngine`] searches vectors in memory, [`ParallelIO::search`](crate::ParallelIO::search) stored
+//! [`VectorEngine`] searches vectors in memory, [`Store::search`](crate::Store::search) stored
 //! arrays. [`Metric`] has the formulas. One query is one pass over the data; many queries go through
 //! products of rounded vectors with a certified bound, and only rows that may be among the best are scored
 //! in `float64`. `docs/search.md` has the proof.

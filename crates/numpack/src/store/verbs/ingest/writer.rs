@@ -20,7 +20,7 @@ pub(crate) struct IncomingFile {
     pub(super) handed_over: bool,
 }
 
-/// Takes the bytes of one array in order, see [`Ingest::array`].
+/// Takes the bytes of one array in order, see [`Ingest::array`](crate::Ingest::array).
 #[derive(Debug)]
 pub struct ArrayWriter {
     pub(super) array: NewArray,
