@@ -91,8 +91,8 @@ deny: need-build $(CARGO_TOOLS) ## check dependencies for known flaws too, of wh
 # By the tests of the engine and of the program, in one pass with the features and one without.
 coverage: need-coverage $(CARGO_TOOLS) ## measure how much of the engine its tests reach; report in target/llvm-cov/html/
 	cargo llvm-cov clean --workspace
-	cargo llvm-cov --locked --no-report --no-clean -p numpack -p numpack-cli
-	cargo llvm-cov --locked --no-report --no-clean -p numpack --no-default-features
+	cargo llvm-cov --locked --no-report -p numpack -p numpack-cli
+	cargo llvm-cov --locked --no-report -p numpack --no-default-features
 	cargo llvm-cov report --html --ignore-filename-regex '$(NOT_THE_ENGINE)'
 	cargo llvm-cov report --summary-only --ignore-filename-regex '$(NOT_THE_ENGINE)'
 
