@@ -57,29 +57,30 @@ def _checked(codec: Any) -> Any:
     """A codec of zarr or numcodecs; one of Blosc as a copy that looks first."""
     if "blosc" not in type(codec).__name__.lower():
         return codec
-    found = copy.copy(codec)
-    object.__setattr__(found, "__class__", _checking(type(codec)))
+    found = object.__new__(_checking(type(codec)))
+    vars(found).update(vars(codec))
     return found
 
 
 def _checking(base: Any) -> Any:
-    """The class of codecs of this kind that look first; zarr calls one of the first two ways, numcodecs the last."""
-    if issubclass(base, need("numcodecs").abc.Codec):
+    """The class of codecs of this kind that look first."""
+    of_numcodecs = issubclass(base, need("numcodecs").abc.Codec)
+    return type(base.__name__, (_OfNumcodecs if of_numcodecs else _OfZarr, base), {})
 
-        class OfNumcodecs(base):  # type: ignore[misc]
-            def decode(self, buf: Any, out: Any = None) -> Any:
-                check_blosc(buf)
-                return super().decode(buf, out)
 
-        return OfNumcodecs
+class _OfNumcodecs:
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        check_blosc(buf)
+        return super().decode(buf, out)  # type: ignore[misc]
 
-    class OfZarr(base):  # type: ignore[misc]
-        def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-            check_blosc(chunk_bytes.as_numpy_array())
-            return super()._decode_sync(chunk_bytes, chunk_spec)
 
-        async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
-            check_blosc(chunk_bytes.as_numpy_array())
-            return await super()._decode_single(chunk_bytes, chunk_spec)
+class _OfZarr:
+    """What zarr calls is one of these two."""
 
-    return OfZarr
+    def _decode_sync(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_blosc(chunk_bytes.as_numpy_array())
+        return super()._decode_sync(chunk_bytes, chunk_spec)  # type: ignore[misc]
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_blosc(chunk_bytes.as_numpy_array())
+        return await super()._decode_single(chunk_bytes, chunk_spec)  # type: ignore[misc]
