@@ -45,7 +45,7 @@ demo-rust: need-build ## run the demo of the Rust crate, which needs no Python
 # The two halves need one processor each for most of their time. Those of Rust say what they do at once, those of
 # Python when they have ended; both run to their end, whatever the other finds.
 test: need-build need-python ## run every test, of the engine and of the Python package, side by side
-	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT || exit; \
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT && trap 'cat "$$log"; exit 143' TERM || exit; \
 	$(MAKE) --no-print-directory test-python >"$$log" 2>&1 & \
 	rust=0; $(MAKE) --no-print-directory test-rust || rust=$$?; \
 	python=0; wait $$! || python=$$?; \
@@ -145,7 +145,7 @@ $(BENCH_TOOLS): requirements-bench.txt $(TOOLS)
 # Without the package: its one binary for all CPythons is the one that `make` builds in python/.
 $(TORCH)/.tools: | need-python
 	$(PYTHON) -m venv --clear $(TORCH)
-	$(TORCH)/bin/python $(PIP_INSTALL) torch numpy safetensors pytest hypothesis
+	$(TORCH)/bin/python $(PIP_INSTALL) torch numpy safetensors pytest pytest-timeout hypothesis
 	@touch $@
 
 $(PACKAGE): $(BUILD_TOOLS) $(RUST_SOURCES) | need-build

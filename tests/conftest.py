@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -41,6 +42,10 @@ OPTIONAL = [
 
 def pytest_configure():
     """Fails at once when everything is to be tested and a library is not there."""
+    # A shell ignores Ctrl-C for what it runs in the background, and every child of ours would inherit that: tests that
+    # interrupt one would wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("NUMPACK_TEST_EVERYTHING"):
         for library in OPTIONAL:
             importlib.import_module(library)
