@@ -124,7 +124,7 @@ fn filtered(bench: &Bench, data: &[f32]) -> Outcome {
         ("slice of 1 % of the rows", Selection::Slice { start: None, stop: part, step: None }, 0.02),
     ];
     for (name, selection, target) in selections {
-        let options = SearchOptions { rows: selection, cancel: None };
+        let options = SearchOptions { rows: selection, ..SearchOptions::default() };
         let keep = |row: usize| match selection {
             Selection::Slice { .. } => row < bench.rows / 100,
             _ => mask[row],

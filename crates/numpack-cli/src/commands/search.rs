@@ -35,7 +35,8 @@ pub(crate) fn search(args: &Search, output: &mut Output) -> Result<Outcome, Fail
     let vectors = Vectors::from_bytes(&queries.bytes, queries.dtype, &queries.shape)?;
     // Shows nothing: a search is done before a bar could tell when.
     let work = Work::new("", false)?;
-    let options = SearchOptions { rows: args.rows.unwrap_or_default(), cancel: Some(work.stop()) };
+    let rows = args.rows.unwrap_or_default();
+    let options = SearchOptions { rows, cancel: Some(work.stop()), ..SearchOptions::default() };
     let hits = store.search(&args.array, &vectors, args.k, metric, &options)?;
     drop(work);
     let groups = Groups { hits, queries: vectors.rows() };

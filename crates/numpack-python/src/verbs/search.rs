@@ -46,7 +46,7 @@ impl NumPack {
         let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
         let rows = rows.as_ref().map_or(Selection::All, Rows::selection);
         let hits = run(py, work, |cancel| {
-            let options = SearchOptions { rows, cancel: Some(cancel) };
+            let options = SearchOptions { rows, cancel: Some(cancel), ..SearchOptions::default() };
             open.store.search(&array_name, &vectors, k, metric, &options)
         })?;
         let shape = (vectors.rows(), hits.k);

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::disk::FileName;
-use crate::log::op::{FileRecord, Op, Put, SnapshotArray};
+use crate::log::op::{ArrayRecord, FileRecord, Op, Put};
 use crate::rows::deleted::DeletedRows;
 use crate::rows::run::Run;
 use crate::types::dtype::DataType;
@@ -203,10 +203,10 @@ impl Catalog {
         seq: u64,
         next_id: u64,
         recycled: Option<FileRecord>,
-        arrays: &[SnapshotArray],
+        arrays: &[ArrayRecord],
     ) -> Result<(), Impossible> {
         *self = Catalog { next_id, recycled, ..Catalog::default() };
-        for SnapshotArray { put, modified_us, deleted } in arrays {
+        for ArrayRecord { put, modified_us, deleted } in arrays {
             if put.generation > seq {
                 return Err(WRONG_GENERATION);
             }
@@ -343,7 +343,7 @@ impl Catalog {
     }
 }
 
-fn snapshot_array(array: &ArrayState) -> SnapshotArray {
+fn snapshot_array(array: &ArrayState) -> ArrayRecord {
     let put = Put {
         id: array.id,
         generation: array.generation,
@@ -354,7 +354,7 @@ fn snapshot_array(array: &ArrayState) -> SnapshotArray {
         name: array.name.to_string(),
     };
     let deleted = array.deleted.runs().map(|(start, end)| Run { start, len: end - start }).collect();
-    SnapshotArray { put, modified_us: array.modified_us, deleted }
+    ArrayRecord { put, modified_us: array.modified_us, deleted }
 }
 
 fn inside(runs: &[Run], rows: u64) -> bool {

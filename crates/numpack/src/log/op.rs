@@ -46,7 +46,7 @@ impl Put {
 
 /// One array in a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct SnapshotArray {
+pub(crate) struct ArrayRecord {
     pub(crate) put: Put,
     pub(crate) modified_us: u64,
     pub(crate) deleted: Vec<Run>,
@@ -59,7 +59,7 @@ pub(crate) enum Op {
     Snapshot {
         next_id: u64,
         recycled: Option<FileRecord>,
-        arrays: Vec<SnapshotArray>,
+        arrays: Vec<ArrayRecord>,
     },
     Put(Put),
     /// `rows` more rows lie behind the committed ones.
@@ -244,7 +244,7 @@ fn decode_put(body: &mut Decoder<'_>) -> Result<Put, Malformed> {
     Ok(Put { id, generation, dtype, shape, checksum, reuses_recycled, name })
 }
 
-fn encode_snapshot(out: &mut Encoder, next_id: u64, recycled: Option<&FileRecord>, arrays: &[SnapshotArray]) {
+fn encode_snapshot(out: &mut Encoder, next_id: u64, recycled: Option<&FileRecord>, arrays: &[ArrayRecord]) {
     out.u64(next_id);
     out.u8(u8::from(recycled.is_some()));
     if let Some(file) = recycled {
@@ -270,9 +270,7 @@ fn decode_snapshot(body: &mut Decoder<'_>) -> Result<Op, Malformed> {
         }),
     };
     let arrays = (0..body.count()?)
-        .map(|_| {
-            Ok(SnapshotArray { put: decode_put(body)?, modified_us: body.u64()?, deleted: body.runs()? })
-        })
+        .map(|_| Ok(ArrayRecord { put: decode_put(body)?, modified_us: body.u64()?, deleted: body.runs()? }))
         .collect::<Result<_, Malformed>>()?;
     Ok(Op::Snapshot { next_id, recycled, arrays })
 }

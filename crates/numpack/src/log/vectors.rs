@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::codec::{Decoder, Encoder};
-use super::op::{self, FileRecord, Op, Put, SnapshotArray};
+use super::op::{self, ArrayRecord, FileRecord, Op, Put};
 use super::reader::{Cursor, LogFile, Next};
 use super::record::{self, FileHeader, VERSION};
 use crate::checksum::crc32c;
@@ -105,7 +105,7 @@ fn snapshot() -> Op {
     };
     let deleted = vec![Run { start: 0, len: 1 }, Run { start: 100, len: 200 }];
     let recycled = FileRecord { array: 2, generation: 3, bytes: 2 << 20, retired: 4 };
-    let arrays = vec![SnapshotArray { put, modified_us: TIME + 7, deleted }];
+    let arrays = vec![ArrayRecord { put, modified_us: TIME + 7, deleted }];
     Op::Snapshot { next_id: 5, recycled: Some(recycled), arrays }
 }
 

@@ -103,7 +103,7 @@ fn check_target(target: &Path, overwrite: bool) -> NpkResult<()> {
 }
 
 /// An array that is being packed.
-struct Source {
+struct PackedArray {
     opened: SnapshotArray,
     /// Its place in the snapshot and in the index.
     index: usize,
@@ -115,7 +115,7 @@ struct Source {
 
 /// One block to be packed.
 struct Job {
-    source: Arc<Source>,
+    array: Arc<PackedArray>,
     at: u64,
     len: usize,
 }
@@ -139,7 +139,7 @@ struct Writer<'a> {
     entries: Vec<Entry>,
     /// Arrays that are still to be opened, the last one next.
     waiting: Vec<(usize, usize)>,
-    current: Option<(Arc<Source>, usize)>,
+    current: Option<(Arc<PackedArray>, usize)>,
     at: u64,
     progress: Progress,
 }
@@ -166,7 +166,7 @@ impl<'a> Writer<'a> {
         loop {
             let batch = self.next_batch()?;
             let ended: Vec<_> =
-                batch.iter().filter(|job| job.is_last()).map(|job| Arc::clone(&job.source)).collect();
+                batch.iter().filter(|job| job.is_last()).map(|job| Arc::clone(&job.array)).collect();
             let (file, at) = (self.file, self.at);
             let (kits, level) = (&self.kits, self.options.level);
             let (written, packed) = parallel::join(
@@ -177,7 +177,7 @@ impl<'a> Writer<'a> {
             self.account(pending);
             report(progress, self.path, self.progress)?;
             pending = packed.into_iter().collect::<NpkResult<Vec<Packed>>>()?;
-            if !ended.iter().all(|source| self.snapshot.is_undisturbed(source.index)) {
+            if !ended.iter().all(|array| self.snapshot.is_undisturbed(array.index)) {
                 return Ok(None);
             }
             if pending.is_empty() {
@@ -193,11 +193,11 @@ impl<'a> Writer<'a> {
         let size = (parallel::threads() * BLOCKS_A_THREAD).min(MOST_BLOCKS);
         let mut batch = Vec::with_capacity(size);
         while batch.len() < size {
-            if let Some((source, block)) = &mut self.current {
-                let (at, len) = (*block as u64 * BLOCK, block_bytes(source.total, *block));
+            if let Some((array, block)) = &mut self.current {
+                let (at, len) = (*block as u64 * BLOCK, block_bytes(array.total, *block));
                 if len > 0 {
                     *block += 1;
-                    batch.push(Job { source: Arc::clone(source), at, len });
+                    batch.push(Job { array: Arc::clone(array), at, len });
                     continue;
                 }
             }
@@ -206,7 +206,7 @@ impl<'a> Writer<'a> {
             let item = item_bytes(self.entries[entry].dtype);
             let physical = self.options.keep_deleted;
             let opened = self.snapshot.open(index)?;
-            self.current = Some((Arc::new(Source { opened, index, entry, total, item, physical }), 0));
+            self.current = Some((Arc::new(PackedArray { opened, index, entry, total, item, physical }), 0));
         }
         Ok(batch)
     }
@@ -250,20 +250,20 @@ fn entry(snapshot: &Snapshot<'_>, index: usize, keep_deleted: bool) -> Entry {
 
 impl Job {
     fn is_last(&self) -> bool {
-        self.at + self.len as u64 == self.source.total
+        self.at + self.len as u64 == self.array.total
     }
 
     fn pack(self, kits: &ScratchPool, level: Option<i32>) -> NpkResult<Packed> {
         kits.with(|kit| {
             kit.raw.resize(self.len.max(kit.raw.len()), 0);
             let raw = &mut kit.raw[..self.len];
-            match self.source.physical {
-                true => self.source.opened.read_physical(self.at, raw)?,
-                false => self.source.opened.read_live(self.at, raw)?,
+            match self.array.physical {
+                true => self.array.opened.read_physical(self.at, raw)?,
+                false => self.array.opened.read_live(self.at, raw)?,
             }
             let raw_crc = crc32c(0, raw);
             let codec = match level {
-                Some(level) => kit.pack(self.len, self.source.item, level)?,
+                Some(level) => kit.pack(self.len, self.array.item, level)?,
                 None => Codec::Stored,
             };
             let bytes = match codec {
@@ -274,7 +274,7 @@ impl Job {
                 _ => std::mem::take(&mut kit.packed),
             };
             let crc = if codec == Codec::Stored { raw_crc } else { crc32c(0, &bytes) };
-            Ok(Packed { entry: self.source.entry, codec, bytes, crc, len: self.len, raw_crc })
+            Ok(Packed { entry: self.array.entry, codec, bytes, crc, len: self.len, raw_crc })
         })
     }
 }

@@ -24,8 +24,20 @@ const BATCH_ROWS: usize = 512;
 pub struct SearchOptions<'a> {
     /// The rows to search.
     pub rows: Selection<'a>,
-    /// Set by another thread to make the search end with [`NpkError::Cancelled`]; looked at once a tile.
+    /// Set by another thread to make the search end with [`NpkError::Cancelled`]; read once a tile.
     pub cancel: Option<&'a AtomicBool>,
+    /// The highest instruction set to use; `None` is the best there is. The answers are the same.
+    pub level: Option<SimdLevel>,
+    /// Parts that a search is split into at most, each on a thread; 0 is 1, `None` is what the machine has.
+    /// The answers are the same.
+    pub threads: Option<usize>,
+}
+
+impl SearchOptions<'_> {
+    /// The engine for these options.
+    pub(crate) fn engine(&self) -> VectorEngine {
+        VectorEngine::new().narrowed(self)
+    }
 }
 
 /// The best rows of every query, the best first.
@@ -95,6 +107,12 @@ impl VectorEngine {
     /// An engine that splits a search into at most this many parts; 0 is 1. The answers are the same.
     pub fn with_threads(self, threads: usize) -> VectorEngine {
         VectorEngine { threads: Some(threads.max(1)), ..self }
+    }
+
+    /// An engine that keeps to the options of one search as well.
+    fn narrowed(self, options: &SearchOptions<'_>) -> VectorEngine {
+        let engine = options.level.map_or(self, |level| self.with_level(level.min(self.level)));
+        options.threads.map_or(engine, |threads| engine.with_threads(threads.min(engine.threads())))
     }
 
     /// What a search uses.
@@ -227,7 +245,7 @@ impl VectorEngine {
         options: &SearchOptions<'_>,
     ) -> NpkResult<Hits> {
         in_default_mode(|| {
-            let scan = self.scan(queries, rows.dims(), rows.dtype(), metric)?;
+            let scan = self.narrowed(options).scan(queries, rows.dims(), rows.dtype(), metric)?;
             let plan = Plan::new(options.rows, rows.rows() as u64, Default::default())?.into_set();
             let found = scan.top_k(&rows.table(), &plan, k, options.cancel)?;
             Ok(Hits::new(found, metric))

@@ -1,7 +1,8 @@
 //! The scan: tiles of rows over all threads, a heap for each query and thread, one total order.
 //!
-//! A thread takes the next tile, scores it and keeps its best; at the end the heaps are merged. As the order
-//! of hits is total and scores do not depend on who computes them, neither does the result.
+//! A thread takes the next tile, scores what may be among the best of it and keeps its best; at the end the heaps
+//! are merged. As the order of hits is total and scores do not depend on who computes them, neither does the
+//! result.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -121,8 +122,9 @@ impl Work<'_> {
         let tiles = self.plan.places().div_ceil(size as u64);
         let mut heaps = vec![TopK::new(self.k); self.scan.queries.len()];
         let mut tile = Tile::default();
-        let mut scores = vec![0.0; size];
-        let mut worker = self.scan.estimates.worker(self.table.dims());
+        let (mut picked, mut scores) = (Tile::default(), vec![0.0; size]);
+        let estimates = &self.scan.estimates;
+        let mut worker = estimates.worker(self.table.dims());
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= tiles {
@@ -132,18 +134,25 @@ impl Work<'_> {
                 return Err(NpkError::Cancelled);
             }
             tile.take(self.plan, index, size);
-            let mut exact = |query: usize, physical: &[u64], logical: &[u64], heaps: &mut [TopK]| {
-                self.score(query, physical, logical, &mut scores, heaps);
-            };
-            worker.tile(self.table, &tile, &mut heaps, &mut exact);
+            for &query in estimates.plain() {
+                self.score(query, &tile, &mut scores, &mut heaps[query]);
+            }
+            worker.load(self.table, &tile.physical);
+            for group in 0..estimates.groups() {
+                worker.estimate(group, self.table, &tile.physical, &heaps);
+                for candidates in worker.candidates(group) {
+                    picked.fill(candidates.of(&tile.physical), candidates.of(&tile.logical));
+                    self.score(candidates.query, &picked, &mut scores, &mut heaps[candidates.query]);
+                }
+            }
         }
     }
 
     /// Scores rows exactly.
-    fn score(&self, query: usize, physical: &[u64], logical: &[u64], scores: &mut [f64], heaps: &mut [TopK]) {
-        let scores = &mut scores[..physical.len()];
-        self.scan.exact.score(&self.scan.queries[query], self.table, physical, scores);
-        heaps[query].push_all(logical, scores, self.scan.metric.is_similarity());
+    fn score(&self, query: usize, rows: &Tile, scores: &mut [f64], best: &mut TopK) {
+        let scores = &mut scores[..rows.physical.len()];
+        self.scan.exact.score(&self.scan.queries[query], self.table, &rows.physical, scores);
+        best.push_all(&rows.logical, scores, self.scan.metric.is_similarity());
     }
 }
 

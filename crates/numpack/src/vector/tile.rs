@@ -19,4 +19,12 @@ impl Tile {
         plan.list(start..end, &mut self.logical);
         plan.locate(&self.logical, &mut self.physical);
     }
+
+    /// Takes these rows.
+    pub(crate) fn fill(&mut self, physical: impl Iterator<Item = u64>, logical: impl Iterator<Item = u64>) {
+        self.logical.clear();
+        self.physical.clear();
+        self.logical.extend(logical);
+        self.physical.extend(physical);
+    }
 }

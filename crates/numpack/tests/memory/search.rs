@@ -70,7 +70,7 @@ fn peaks(data: &[f32], rows: usize, queries: &[f32]) -> Vec<(String, usize)> {
         for level in SimdLevel::ALL {
             let engine = VectorEngine::new().with_level(level);
             for rows in [Selection::All, Selection::Mask(&mask)] {
-                let options = SearchOptions { rows, cancel: None };
+                let options = SearchOptions { rows, ..SearchOptions::default() };
                 let name = format!("{count} queries, {level}, all {}", rows == Selection::All);
                 let search = || drop(engine.search(&queries, &memory, Metric::L2, 10, &options).unwrap());
                 found.push((name, peak_of(search)));

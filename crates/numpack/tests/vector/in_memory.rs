@@ -95,7 +95,7 @@ impl Case {
         let expected: Vec<_> =
             scores.iter().map(|scores| oracle::best(self.metric, k, scores, &kept)).collect();
         let (queries, rows) = (Self::vectors(&self.queries, self.dims), Self::vectors(&self.rows, self.dims));
-        let options = SearchOptions { rows: selection, cancel: None };
+        let options = SearchOptions { rows: selection, ..SearchOptions::default() };
         for (level, threads) in SimdLevel::ALL.into_iter().zip([1, 2, 5, 3]) {
             let engine = VectorEngine::new().with_level(level).with_threads(threads);
             let hits = engine.search(&queries, &rows, self.metric, k, &options).unwrap();
@@ -109,6 +109,9 @@ impl Case {
                 self.queries.0,
             );
             oracle::assert_hits(&hits, &expected, &what);
+            let narrow = SearchOptions { level: Some(level), threads: Some(threads), ..options };
+            let narrowed = VectorEngine::new().search(&queries, &rows, self.metric, k, &narrow).unwrap();
+            oracle::assert_hits(&narrowed, &expected, &what);
             let all = engine.batch_compute(&queries, &rows, self.metric).unwrap();
             let same =
                 |(a, b): (&f64, &f64)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()) || a == b;
@@ -356,7 +359,7 @@ fn what_does_not_fit_is_refused_with_its_values() {
     let mixed = engine.top_k(&Vectors::one(&bits), &Vectors::one(&flags), Metric::Hamming, 1);
     assert!(matches!(mixed, Err(NpkError::InvalidDtype { .. })));
     let search = |rows| {
-        let options = SearchOptions { rows, cancel: None };
+        let options = SearchOptions { rows, ..SearchOptions::default() };
         engine.search(&Vectors::one(&a), &Vectors::one(&a), Metric::Dot, 1, &options)
     };
     assert!(matches!(

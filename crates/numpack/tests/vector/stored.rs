@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use numpack::prelude::*;
-use numpack::vector::{Hits, SearchOptions, Vectors};
+use numpack::vector::{Hits, SearchOptions, SimdLevel, Vectors};
 use proptest::prelude::*;
 
 use crate::oracle;
@@ -74,8 +74,14 @@ proptest! {
         let mask: Vec<bool> = (0..live).map(|row| (row ^ seed) % 5 < 2).collect();
         let list: Vec<i64> = (0..live as i64).filter(|row| row % 7 == 1).map(|row| row - live as i64).collect();
         for metric in [Metric::Dot, Metric::Cosine, Metric::L2] {
+            let (level, threads) = (SimdLevel::ALL[seed as usize % 4], 1 + seed as usize % 3);
             let search = |rows| {
-                let options = SearchOptions { rows, cancel: None };
+                let options = SearchOptions {
+                    rows,
+                    level: Some(level),
+                    threads: Some(threads),
+                    ..SearchOptions::default()
+                };
                 store.search("v", &vectors, k, metric, &options).unwrap()
             };
             let check = |hits: Hits, kept: &dyn Fn(u64) -> bool, what: &str| {
@@ -172,7 +178,7 @@ fn a_search_of_a_slice_or_mask_is_about_the_rows_there_are() {
     let (_dir, store) = marked(2000);
     let query = [0.5_f32; DIMS];
     let search = |rows: Selection<'_>| {
-        let options = SearchOptions { rows, cancel: None };
+        let options = SearchOptions { rows, ..SearchOptions::default() };
         store.search("v", &Vectors::one(&query), 3, Metric::L2, &options)
     };
     let stop = AtomicBool::new(false);

@@ -11,10 +11,9 @@ use crate::rows::plan::Plan;
 use crate::store::commit::state::{RedoStart, StoreState};
 use crate::store::handle::Store;
 use crate::store::reading::read::Scope;
+use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
-use crate::vector::{
-    Hit, Hits, Metric, Scan, SearchOptions, Table, TopK, VectorEngine, Vectors, in_default_mode,
-};
+use crate::vector::{Hit, Hits, Metric, Scan, SearchOptions, Table, TopK, Vectors, in_default_mode};
 
 /// Searches without a lock before writers have to wait for one.
 const TRIES: u32 = 6;
@@ -27,6 +26,33 @@ struct Question<'a> {
     k: usize,
     metric: Metric,
     options: &'a SearchOptions<'a>,
+}
+
+/// Queries made ready for rows of one dtype and dimension; every attempt uses them.
+struct Prepared {
+    dims: usize,
+    dtype: DataType,
+    scan: Scan,
+}
+
+impl Question<'_> {
+    /// The scan for such rows: the one that is there, or a new one when another array has got the name.
+    fn scan<'p>(
+        &self,
+        prepared: &'p mut Option<Prepared>,
+        dims: usize,
+        dtype: DataType,
+    ) -> NpkResult<&'p Scan> {
+        let known = prepared.take().filter(|known| (known.dims, known.dtype) == (dims, dtype));
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let scan = self.options.engine().scan(self.queries, dims, dtype, self.metric)?;
+                Prepared { dims, dtype, scan }
+            }
+        };
+        Ok(&prepared.insert(known).scan)
+    }
 }
 
 impl Store {
@@ -74,9 +100,10 @@ impl Store {
 
     fn answer(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
         let core = self.core()?;
+        let mut prepared = None;
         for attempt in 0..TRIES {
             let spare = if attempt == 0 { 0 } else { SPARE << (2 * attempt) };
-            if let Some(hits) = core.try_search(name, question, spare)? {
+            if let Some(hits) = core.try_search(name, question, &mut prepared, spare)? {
                 return Ok(hits);
             }
         }
@@ -90,15 +117,22 @@ impl Store {
 impl StoreState {
     /// Scans until no writer makes it useless: under the writers' lock at once.
     fn search_until_proven(&self, name: &str, question: &Question<'_>) -> NpkResult<Hits> {
+        let mut prepared = None;
         loop {
-            if let Some(hits) = self.try_search(name, question, SPARE << (2 * TRIES))? {
+            if let Some(hits) = self.try_search(name, question, &mut prepared, SPARE << (2 * TRIES))? {
                 return Ok(hits);
             }
         }
     }
 
     /// One scan; `None` when writers made it useless.
-    fn try_search(&self, name: &str, question: &Question<'_>, spare: usize) -> NpkResult<Option<Hits>> {
+    fn try_search(
+        &self,
+        name: &str,
+        question: &Question<'_>,
+        prepared: &mut Option<Prepared>,
+        spare: usize,
+    ) -> NpkResult<Option<Hits>> {
         let id = self.array(name)?.id;
         let before = self.control.sequence(id);
         let redo_start = self.log().redo_start.clone();
@@ -107,7 +141,7 @@ impl StoreState {
         let dims = check_shape(array)?;
         let mapping = source.file.mapping(array.bytes())?;
         let table = Table::mapped(&mapping, array.physical_rows(), dims, array.dtype);
-        let scan = VectorEngine::new().scan(question.queries, dims, array.dtype, question.metric)?;
+        let scan = question.scan(prepared, dims, array.dtype)?;
         let plan = Plan::of(question.options.rows, array)?.into_set();
         let wanted = if question.k == 0 { 0 } else { question.k.saturating_add(spare) };
         let found = scan.top_k(&table, &plan, wanted, question.options.cancel)?;
@@ -118,7 +152,7 @@ impl StoreState {
         let found = if quiet {
             Some(found)
         } else {
-            self.replace_torn(array, redo_start, &scan, &plan, found, question)?
+            self.replace_torn(array, redo_start, scan, &plan, found, question)?
         };
         Ok(found.map(|found| Hits::new(cut(found, question.k), question.metric)))
     }

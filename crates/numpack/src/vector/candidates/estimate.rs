@@ -1,8 +1,8 @@
 //! The first stage of a search: estimates of products, and the rows that may be among the best by them.
 //!
 //! A query is estimated alone, in `float32`, or with many others: in bfloat16 where the CPU has AMX, in
-//! `float32` elsewhere. What passes the bound of `certify.rs` is scored exactly by the caller. Queries and
-//! metrics that have no bound are scored exactly throughout.
+//! `float32` elsewhere. What passes the bound of `bound.rs` is a candidate, which the scan scores exactly.
+//! Queries and metrics that have no bound are scored exactly throughout.
 
 use crate::types::dtype::DataType;
 use crate::vector::candidates::bfloat16::{Length, Rounder};
@@ -14,7 +14,6 @@ use crate::vector::kernels::cpu::SimdLevel;
 use crate::vector::kernels::exact::are_small;
 use crate::vector::kernels::measure::Query;
 use crate::vector::metric::Metric;
-use crate::vector::tile::Tile;
 use crate::vector::topk::TopK;
 use crate::vector::vectors::{Table, Vectors};
 
@@ -92,6 +91,16 @@ impl Estimates {
         Estimates { metric, level, plain, groups: groups.collect(), stage }
     }
 
+    /// Queries that have no estimate: every row has to be scored for them.
+    pub(crate) fn plain(&self) -> &[usize] {
+        &self.plain
+    }
+
+    /// Groups of queries that are estimated together.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Whether whole tiles are estimated at once.
     pub(crate) fn in_groups(&self) -> bool {
         matches!(self.stage, Stage::Float32(_) | Stage::Bfloat16 { .. })
@@ -109,7 +118,7 @@ impl Estimates {
             lengths: Vec::new(),
             products: Vec::new(),
             sure: Vec::new(),
-            hits: Vec::new(),
+            found: Vec::new(),
         }
     }
 }
@@ -205,44 +214,51 @@ pub(crate) struct Worker<'a> {
     products: Vec<f32>,
     /// Merits that rows are sure to reach.
     sure: Vec<f64>,
-    /// Candidates of a tile: column and row.
-    hits: Vec<(u32, u32)>,
+    /// What [`Worker::candidates`] returns.
+    found: Vec<Candidate>,
+}
+
+/// A row of a tile that may be among the best of a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Candidate {
+    /// Which of the queries of its group.
+    column: u32,
+    /// Which of the rows of the tile.
+    place: u32,
+}
+
+/// Candidates of one query.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Candidates<'a> {
+    /// The query's number.
+    pub(crate) query: usize,
+    found: &'a [Candidate],
+}
+
+impl Candidates<'_> {
+    /// The candidates among what is known of each row of the tile.
+    pub(crate) fn of<'a>(&'a self, rows: &'a [u64]) -> impl Iterator<Item = u64> + 'a {
+        self.found.iter().map(|candidate| rows[candidate.place as usize])
+    }
 }
 
 impl Worker<'_> {
-    /// Finds the rows of a tile that may be among the best and has them scored: `exact` gets a query, the
-    /// physical and the logical rows, and the heaps.
-    pub(crate) fn tile(
-        &mut self,
-        table: &Table<'_>,
-        tile: &Tile,
-        heaps: &mut [TopK],
-        exact: &mut impl FnMut(usize, &[u64], &[u64], &mut [TopK]),
-    ) {
-        let estimates = self.estimates;
-        for &query in &estimates.plain {
-            exact(query, &tile.physical, &tile.logical, heaps);
-        }
-        self.load(table, &tile.physical);
-        for (number, group) in estimates.groups.iter().enumerate() {
-            self.multiply(table, &tile.physical, group);
-            self.raise_thresholds(number, heaps);
-            self.find(number);
-            for hits in self.hits.chunk_by(|a, b| a.0 == b.0) {
-                let column = hits[0].0 as usize;
-                let query = group.members[column];
-                let pick = |rows: &[u64]| hits.iter().map(|hit| rows[hit.1 as usize]).collect::<Vec<u64>>();
-                exact(query, &pick(&tile.physical), &pick(&tile.logical), heaps);
-                let threshold = heaps[query].threshold();
-                if threshold > self.bounds[number].threshold(column) {
-                    self.bounds[number].set_threshold(column, threshold);
-                }
-            }
-        }
+    /// Finds the rows of a tile, loaded before, that may be among the best of the queries of a group.
+    pub(crate) fn estimate(&mut self, group: usize, table: &Table<'_>, rows: &[u64], best: &[TopK]) {
+        self.multiply(table, rows, &self.estimates.groups[group]);
+        self.raise_thresholds(group, best);
+        self.find(group);
+    }
+
+    /// What the last estimate found, by query.
+    pub(crate) fn candidates(&self, group: usize) -> impl Iterator<Item = Candidates<'_>> {
+        let members = &self.estimates.groups[group].members;
+        let by_query = self.found.chunk_by(|a, b| a.column == b.column);
+        by_query.map(|found| Candidates { query: members[found[0].column as usize], found })
     }
 
     /// Brings a tile into the form that products need.
-    fn load(&mut self, table: &Table<'_>, rows: &[u64]) {
+    pub(crate) fn load(&mut self, table: &Table<'_>, rows: &[u64]) {
         match &self.estimates.stage {
             Stage::Nothing | Stage::Single(_) => {}
             Stage::Float32(matrix) => {
@@ -284,44 +300,52 @@ impl Worker<'_> {
 
     /// Lists the rows that may be among the best, by query.
     fn find(&mut self, group: usize) {
-        let (bounds, hits) = (&self.bounds[group], &mut self.hits);
-        hits.clear();
+        let (bounds, found) = (&self.bounds[group], &mut self.found);
+        found.clear();
+        let mut push = |row: usize, column: usize| {
+            found.push(Candidate { column: column as u32, place: row as u32 });
+        };
         if let Stage::Single(_) = self.estimates.stage {
-            bounds.row_hits(&self.products, &self.squares, |row| hits.push((0, row as u32)));
+            bounds.row_hits(&self.products, &self.squares, |row| push(row, 0));
             return;
         }
-        bounds.hits(&self.lengths, &self.products, |row, column| hits.push((column as u32, row as u32)));
-        hits.sort_unstable();
+        bounds.hits(&self.lengths, &self.products, push);
+        found.sort_unstable();
     }
 
-    /// Before a query has `k` hits, the `k` best estimates less their error are a threshold too: so many
-    /// rows are sure to reach it.
-    fn raise_thresholds(&mut self, number: usize, heaps: &[TopK]) {
+    /// No row below a threshold can be among the best: that is the worst of `k` hits. Before a query has so many,
+    /// the `k` best estimates less their error are a threshold too: so many rows are sure to reach it.
+    fn raise_thresholds(&mut self, number: usize, best: &[TopK]) {
         let group = &self.estimates.groups[number];
-        let bounds = &mut self.bounds[number];
         for (column, &query) in group.members.iter().enumerate() {
-            let k = heaps[query].k();
-            if heaps[query].is_full() {
-                continue;
-            }
-            self.sure.clear();
-            if let Stage::Single(_) = self.estimates.stage {
-                let rows = self.squares.iter().map(|&squares| length_of(squares, || false));
-                let rows = rows.zip(&self.products);
-                self.sure.extend(rows.filter_map(|(length, &c)| bounds.surely(column, length, c)));
-            } else {
-                let rows = self.lengths.iter().zip(self.products.chunks_exact(group.columns));
-                self.sure
-                    .extend(rows.filter_map(|(&length, row)| bounds.surely(column, length, row[column])));
-            }
-            if self.sure.len() < k {
-                continue;
-            }
-            let (_, &mut threshold, _) = self.sure.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
-            if threshold > bounds.threshold(column) {
-                bounds.set_threshold(column, threshold);
+            let best = &best[query];
+            let threshold =
+                if best.is_full() { Some(best.threshold()) } else { self.surely(number, column, best.k()) };
+            if let Some(threshold) = threshold
+                && threshold > self.bounds[number].threshold(column)
+            {
+                self.bounds[number].set_threshold(column, threshold);
             }
         }
+    }
+
+    /// A merit that `k` rows of the tile are sure to reach.
+    fn surely(&mut self, number: usize, column: usize, k: usize) -> Option<f64> {
+        let (group, bounds) = (&self.estimates.groups[number], &self.bounds[number]);
+        self.sure.clear();
+        if let Stage::Single(_) = self.estimates.stage {
+            let rows = self.squares.iter().map(|&squares| length_of(squares, || false));
+            let rows = rows.zip(&self.products);
+            self.sure.extend(rows.filter_map(|(length, &c)| bounds.surely(column, length, c)));
+        } else {
+            let rows = self.lengths.iter().zip(self.products.chunks_exact(group.columns));
+            self.sure.extend(rows.filter_map(|(&length, row)| bounds.surely(column, length, row[column])));
+        }
+        if self.sure.len() < k {
+            return None;
+        }
+        let (_, &mut threshold, _) = self.sure.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
+        Some(threshold)
     }
 }
 

@@ -43,7 +43,7 @@ pub enum Existing {
 /// Dropping it before that leaves the store as it was.
 #[derive(Debug)]
 pub struct Ingest {
-    source: Source,
+    context: Context,
     arrays: Vec<Arrived>,
     names: HashSet<String>,
     state: State,
@@ -60,7 +60,7 @@ enum State {
 
 /// What an ingest and its writers share.
 #[derive(Clone, Debug)]
-struct Source {
+struct Context {
     store: Store,
     anchor: Arc<Anchor>,
 }
@@ -109,9 +109,9 @@ impl Store {
     pub fn ingest(&self) -> NpkResult<Ingest> {
         let core = self.core()?;
         let anchor = self.locked(|writing| Anchor::new(&core, writing))?;
-        let source = Source { store: self.clone(), anchor: Arc::new(anchor) };
+        let context = Context { store: self.clone(), anchor: Arc::new(anchor) };
         let (arrays, names) = (Vec::new(), HashSet::new());
-        Ok(Ingest { source, arrays, names, state: State::Collecting, new_store: None })
+        Ok(Ingest { context, arrays, names, state: State::Collecting, new_store: None })
     }
 }
 
@@ -173,14 +173,14 @@ impl Ingest {
     /// `ArrayExists`, with [`Existing::Keep`]; `InvalidArgument` when it has ended; `Locked`, `Poisoned`,
     /// `Corrupted`, `Io`.
     pub fn commit(&mut self, existing: Existing) -> NpkResult<()> {
-        self.source.check_process()?;
+        self.context.check_process()?;
         if self.state == State::Ended {
-            return Err(self.source.refused("it has been committed"));
+            return Err(self.context.refused("it has been committed"));
         }
         if self.state == State::Collecting {
-            self.source.store.write(|tx| tx.show(&self.arrays, existing))?;
+            self.context.store.write(|tx| tx.show(&self.arrays, existing))?;
             self.arrays.clear();
-            self.source.anchor.end();
+            self.context.anchor.end();
             self.state = State::Committed;
         }
         self.show_store(existing)?;
@@ -194,13 +194,13 @@ impl Ingest {
     /// `Io`.
     pub(crate) fn file(&self, len: u64) -> NpkResult<IncomingFile> {
         if self.state != State::Collecting {
-            return Err(self.source.refused("it has been committed"));
+            return Err(self.context.refused("it has been committed"));
         }
-        let name = self.source.anchor.next_name();
-        let core = &self.source.anchor.store;
+        let name = self.context.anchor.next_name();
+        let core = &self.context.anchor.store;
         let open = || core.folder.open(name, Access::Create).map_err(|e| core.file_error(name, e));
-        let file = self.source.with_room(open).inspect_err(|_| self.source.anchor.remove(name))?;
-        let made = IncomingFile { source: self.source.clone(), name, file, handed_over: false };
+        let file = self.context.with_room(open).inspect_err(|_| self.context.anchor.remove(name))?;
+        let made = IncomingFile { context: self.context.clone(), name, file, handed_over: false };
         if len > 0 {
             made.with_room(|file| file.allocate(0, len))?;
         }
@@ -220,8 +220,8 @@ impl Ingest {
                 reason: "the name is given twice",
             });
         }
-        if self.source.store.durability() == Durability::Power {
-            file.file.sync().map_err(|e| self.source.anchor.store.poison(e))?;
+        if self.context.store.durability() == Durability::Power {
+            file.file.sync().map_err(|e| self.context.anchor.store.poison(e))?;
         }
         file.handed_over = true;
         self.arrays.push(Arrived { array, file: file.name, checksum });
@@ -231,11 +231,11 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        self.arrays.iter().for_each(|arrived| self.source.anchor.remove(arrived.file));
+        self.arrays.iter().for_each(|arrived| self.context.anchor.remove(arrived.file));
     }
 }
 
-impl Source {
+impl Context {
     /// An error in a forked child: the files belong to its parent.
     fn check_process(&self) -> NpkResult<()> {
         if self.anchor.is_own() {

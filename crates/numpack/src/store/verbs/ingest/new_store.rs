@@ -58,12 +58,12 @@ impl Ingest {
         let Some(NewStore { partial, options }) = &mut self.new_store else { return Ok(()) };
         let durable = options.durability == Durability::Power;
         if durable {
-            self.source.store.sync_metadata()?;
+            self.context.store.sync_metadata()?;
         }
         match partial.show_at_target(false, durable) {
             Err(error) if is_taken(&error) && options.mode != Mode::CreateNew => {
                 let store = options.mode(Mode::ReadWrite).open(partial.target())?;
-                copy_all(&self.source.store, &store, existing)?;
+                copy_all(&self.context.store, &store, existing)?;
             }
             other => other?,
         }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{NewArray, Source};
+use super::{Context, NewArray};
 use crate::checksum::combine;
 use crate::disk::parts::{self, CopyError};
 use crate::disk::{FileName, StorageFile};
@@ -14,7 +14,7 @@ use crate::types::error::{NpkError, NpkResult};
 /// A new file of an ingest. Dropping it removes it, unless it is handed over.
 #[derive(Debug)]
 pub(crate) struct IncomingFile {
-    pub(super) source: Source,
+    pub(super) context: Context,
     pub(super) name: FileName,
     pub(super) file: Arc<dyn StorageFile>,
     pub(super) handed_over: bool,
@@ -37,15 +37,15 @@ impl IncomingFile {
     /// # Errors
     /// `Io`, and those of taking the writers' lock.
     pub(crate) fn with_room<R>(&self, work: impl Fn(&dyn StorageFile) -> io::Result<R>) -> NpkResult<R> {
-        let core = &self.source.anchor.store;
-        self.source.with_room(|| work(&*self.file).map_err(|e| core.file_error(self.name, e)))
+        let core = &self.context.anchor.store;
+        self.context.with_room(|| work(&*self.file).map_err(|e| core.file_error(self.name, e)))
     }
 }
 
 impl Drop for IncomingFile {
     fn drop(&mut self) {
         if !self.handed_over {
-            self.source.anchor.remove(self.name);
+            self.context.anchor.remove(self.name);
         }
     }
 }
@@ -91,7 +91,7 @@ impl ArrayWriter {
     }
 
     fn check_room(&self, more: u64) -> NpkResult<()> {
-        self.file.source.check_process()?;
+        self.file.context.check_process()?;
         match self.len {
             Some(len) if more > len - self.written => Err(NpkError::InvalidArgument {
                 argument: "bytes",
