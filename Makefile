@@ -66,7 +66,8 @@ test-python: $(PACKAGE) $(TOOLS) ## test the Python package and hold the stubs t
 
 test-torch: $(PACKAGE) $(TORCH)/.tools ## test the conversions of PyTorch, in an environment of their own: some gigabytes
 	PYTHONPATH=$(abspath python) $(TORCH)/bin/python -m pytest -q tests/io/test_torch.py tests/io/test_conversions_document.py \
-		'tests/test_program.py::test_formats_of_several_arrays[pt]'
+		tests/io/test_clashing_names.py tests/io/test_file_names.py tests/io/test_published_calls.py \
+		tests/test_labelled_data.py 'tests/test_program.py::test_formats_of_several_arrays[pt]'
 
 check: need-check check-fast $(CARGO_TOOLS) ## check formatting, lints, types, docs, licences, house rules; changes no file
 	$(IN_VENV)/mypy --strict python/numpack

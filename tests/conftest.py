@@ -31,11 +31,13 @@ OPTIONAL = [
     "numcodecs",
     "obstore",
     "pandas",
+    "polars",
     "pyarrow",
     "safetensors",
     "scipy",
     "sklearn",
     "tqdm",
+    "xarray",
     "zarr",
 ]
 
