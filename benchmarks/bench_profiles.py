@@ -1,10 +1,12 @@
-"""What one build profile of the compiled module costs beside another: the same calls, in processes that alternate.
+"""What one build of the package costs beside another: the same calls, in processes that alternate.
 
     make bench-profiles
     .venv/bin/python benchmarks/bench_profiles.py release dist [--rounds N] [--folder FOLDER]
+    .venv/bin/python benchmarks/bench_profiles.py python ../older/python
 
-Builds the module with both profiles of Cargo.toml (a name that ends in .so is a module that is built already) and
-times calls in processor time of the process, which other programs on the machine disturb least. In every round
+Builds the module with both profiles of Cargo.toml; a name that ends in .so is a module that is built already, and a
+folder is one that holds the package with its module, as `python/` of a checkout of another commit does. Times calls
+in processor time of the process, which other programs on the machine disturb least. In every round
 each module gets a process of its own; the fastest of many repetitions counts in it. The ratio is the median
 of the rounds' ratios, with its quartiles: where they lie on both sides of 1, nothing was shown.
 docs/decisions/0007-build-profiles.md has what came of it.
@@ -33,7 +35,8 @@ Times = Dict[str, float]
 
 
 def works(npk: Any, lazy: Any) -> Dict[str, Callable[[], object]]:
-    """The calls by name: those that are short, where a call into another crate counts, and the kernels."""
+    """The calls by name: those that are short, where a call into another crate counts, bulk, and the kernels."""
+    table = npk.load("table")
     some, scattered = list(range(500, 600)), np.random.default_rng(7).integers(0, 1_000_000, 1000)
     row, rows = np.ones((1, 10), np.float32), np.ones((100, 10), np.float32)
     queries = np.random.default_rng(8).random((64, 128), dtype=np.float32)
@@ -45,12 +48,36 @@ def works(npk: Any, lazy: Any) -> Dict[str, Callable[[], object]]:
         "lazy[i]": lambda: lazy[777_777],
         "lazy[i, j]": lambda: lazy[777_777, 3],
         "lazy[i:j]": lambda: lazy[1000:1100],
+        "replace 1,000 scattered rows": lambda: npk.replace({"table": table[:1000]}, scattered),
+        "load(lazy=True)": lambda: npk.load("table", lazy=True),
+        "lazy[1,000 rows]": lambda: lazy[scattered],
         "getitem of 1,000 rows": lambda: npk.getitem("table", scattered),
+        "getitem of a slice of 100,000": lambda: npk.getitem("table", slice(1000, 101_000)),
+        "getitem with a mask of 500,000": lambda: npk.getitem("table", table[:, 0] < 0.5),
+        "open and close": lambda: open_and_close(npk.filename),
         "load of 40 MB": lambda: npk.load("table"),
+        "save of 40 MB": lambda: npk.save({"saved": table}),
+        "stream of 40 MB": lambda: sum(len(rows) for rows in npk.stream_load("table", 100_000)),
+        "100 saves in batch mode": lambda: in_a_batch(npk, row),
         "search of 1 query": lambda: npk.search("vectors", queries[:1], 10),
         "search of 64 queries": lambda: npk.search("vectors", queries, 10),
         "search of 64 queries, float64": lambda: npk.search("doubles", queries, 10, "l2"),
     }
+
+
+def open_and_close(path: Path) -> None:
+    """Opens a store that is there already a second time."""
+    from numpack import NumPack
+
+    with NumPack(path):
+        pass
+
+
+def in_a_batch(npk: Any, row: Any) -> None:
+    """Saves a small array a hundred times in batch mode."""
+    with npk.batch_mode():
+        for _ in range(100):
+            npk.save({"small": row})
 
 
 def fastest(work: Callable[[], object], repetitions: int) -> float:
@@ -89,7 +116,7 @@ def measure(path: str, repetitions: int) -> Times:
 
 def built(profile: str) -> Path:
     """The module of a profile, which cargo builds where it is missing."""
-    if profile.endswith(".so"):
+    if profile.endswith(".so") or Path(profile, "numpack").is_dir():
         return Path(profile)
     command = ["cargo", "build", "--locked", "-p", "numpack-python", "--profile", profile]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -98,7 +125,9 @@ def built(profile: str) -> Path:
 
 
 def package(module: Path, folder: Path) -> Path:
-    """A folder with the package and this module in it."""
+    """A folder with the package and this module in it, or the folder that has both."""
+    if module.is_dir():
+        return module.resolve()
     ignored = shutil.ignore_patterns("*.so", "__pycache__")
     shutil.copytree(ROOT / "python" / "numpack", folder / "numpack", ignore=ignored)
     shutil.copy(module, folder / "numpack" / "_numpack.abi3.so")
@@ -116,7 +145,7 @@ def in_process(folder: Path, store: Path, repetitions: int) -> Times:
 
 def report(profiles: List[str], found: List[List[Times]]) -> None:
     """One line for each call: the median of both profiles, and of the ratios with their quartiles."""
-    short = [Path(profile).parent.name if profile.endswith(".so") else profile for profile in profiles]
+    short = [Path(profile).resolve().parent.name if os.sep in profile else profile for profile in profiles]
     print(f"\n{'processor time of a call':<32}{short[0]:>14}{short[1]:>14}{'ratio':>8}   quartiles")
     for name in found[0][0]:
         first, second = ([times[name] for times in side] for side in found)
@@ -131,7 +160,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "profiles", nargs="*", default=["release", "dist"], help="two names, or modules (.so)"
+        "profiles", nargs="*", default=["release", "dist"], help="two names, modules (.so) or folders"
     )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--repetitions", type=int, default=15)
