@@ -1,6 +1,6 @@
 //! Rows as bfloat16: scaled by a power of two so that their length is far from all limits, then rounded.
 //!
-//! Scaling makes every bound of `certify.rs` independent of how long vectors are: nothing overflows, and
+//! Scaling makes every bound of `bound.rs` independent of how long vectors are: nothing overflows, and
 //! what is flushed to zero is smaller than `2^-96` of the length.
 #![expect(unsafe_code, reason = "rows are read through raw pointers, and code is compiled for CPU features")]
 

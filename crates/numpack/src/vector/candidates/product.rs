@@ -2,7 +2,7 @@
 //!
 //! A kernel computes `C = A · Bᵀ` in `float32`: the tile instructions of AMX (`amx.rs`), where the CPU and the
 //! system have them. Sizes are whole blocks, so that no kernel has code for remainders. The results are
-//! estimates with a bound (`certify.rs`); no score that a caller sees is computed here.
+//! estimates with a bound (`bound.rs`); no score that a caller sees is computed here.
 #![expect(unsafe_code, reason = "kernels read and write through raw pointers")]
 
 use crate::vector::candidates::blocks::{COLUMN_STEP, DEPTH_STEP, Multiply, ROW_STEP, TILE};
