@@ -1,18 +1,26 @@
 //! From Fortran order to C order, and from big-endian to little-endian.
 
+use crate::types::error::NpkResult;
+use crate::types::room::reserve;
+
 /// Rows and columns of a square that stays in the first-level cache.
 const SQUARE: usize = 32;
 
 /// The place in C order of each element of a row, counted in Fortran order. `dims` are those of the row.
-pub(super) fn places(dims: &[u64]) -> impl Iterator<Item = usize> {
+///
+/// # Errors
+/// `OutOfMemory`.
+pub(super) fn places(dims: &[u64]) -> NpkResult<Vec<usize>> {
     let mut steps = vec![1_usize; dims.len()];
     for at in (1..dims.len()).rev() {
         steps[at - 1] = steps[at] * dims[at] as usize;
     }
     let dims: Vec<usize> = dims.iter().map(|&dim| dim as usize).collect();
     let mut index = vec![0_usize; dims.len()];
-    (0..dims.iter().product()).map(move |_| {
-        let place = index.iter().zip(&steps).map(|(index, step)| index * step).sum();
+    let mut places = Vec::new();
+    reserve(&mut places, dims.iter().product())?;
+    places.extend((0..dims.iter().product()).map(|_| {
+        let place: usize = index.iter().zip(&steps).map(|(index, step)| index * step).sum();
         for (index, dim) in index.iter_mut().zip(&dims) {
             *index += 1;
             if *index < *dim {
@@ -21,7 +29,8 @@ pub(super) fn places(dims: &[u64]) -> impl Iterator<Item = usize> {
             *index = 0;
         }
         place
-    })
+    }));
+    Ok(places)
 }
 
 /// Turns `columns` columns of elements of `item` bytes, which lie one behind the other, into rows.
@@ -65,11 +74,12 @@ mod tests {
 
     #[test]
     fn places_count_the_first_index_fastest() {
-        assert_eq!(places(&[]).collect::<Vec<_>>(), [0]);
-        assert_eq!(places(&[3]).collect::<Vec<_>>(), [0, 1, 2]);
-        assert_eq!(places(&[2, 3]).collect::<Vec<_>>(), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(places(&[2, 0]).count(), 0);
-        let mut all: Vec<usize> = places(&[3, 4, 5]).collect();
+        let places = |dims: &[u64]| places(dims).unwrap();
+        assert_eq!(places(&[]), [0]);
+        assert_eq!(places(&[3]), [0, 1, 2]);
+        assert_eq!(places(&[2, 3]), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(places(&[2, 0]), [0; 0]);
+        let mut all = places(&[3, 4, 5]);
         all.sort_unstable();
         assert_eq!(all, (0..60).collect::<Vec<_>>());
     }
