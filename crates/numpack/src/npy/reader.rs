@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::BLOCK;
 use super::header::{Element, Header};
-use super::turn::{places, swap, transpose};
+use super::turn::{places, swap, turn};
 use crate::ArrayWriter;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
@@ -17,9 +17,11 @@ use crate::types::room::reserve;
 /// Bytes of a block of an array in Fortran order: fewer and larger blocks save reads of small pieces.
 const COLUMN_BLOCK: u64 = 32 << 20;
 /// Bytes that are read to be skipped: another read takes as long.
-const SKIP: u64 = 32 << 10;
-/// Bytes of columns that are read at once, where they lie that close.
-const SLAB: u64 = 1 << 20;
+const SKIP: usize = 32 << 10;
+/// Bytes of columns that are turned at once: they stay in a core's cache.
+const SLAB: usize = 1 << 20;
+/// Bytes of a column that are worth a read.
+const PIECE: usize = 16 << 10;
 
 /// An open `.npy` file whose elements a store can have.
 #[derive(Debug)]
@@ -178,40 +180,38 @@ impl Reader {
         Ok(())
     }
 
-    /// In Fortran order a file holds column after column, a column having one element of each row. Of each column the
-    /// wanted rows are read alone, unless reading the others too is faster than another read.
+    /// In Fortran order a file holds column after column, a column having one element of each row. Of some columns the
+    /// wanted rows are read, one column at a time unless reading the rows between too is faster than another read,
+    /// and turned while they are in a cache.
     fn read_columns(&self, first: u64, rows: u64, block: &mut [u8]) -> NpkResult<()> {
         let item = self.dtype().size_bytes();
-        let (all, columns) = (self.rows(), self.header.row_items() as usize);
-        let (length, piece) = (all * item as u64, rows as usize * item);
-        let mut turned = self.room(block.len())?;
-        let alone = length - piece as u64 > SKIP;
-        let together = if alone { 1 } else { (SLAB / length).max(1) as usize };
-        // Behind the last wanted row of the last column nothing is read.
-        let span = |count: usize| (count - 1) * length as usize + piece;
-        let mut slab = if alone { Vec::new() } else { self.room(span(together.min(columns)))? };
+        let row = self.row_bytes() as usize;
+        let length = self.rows() as usize * item;
         let places = places(&self.header.shape[1..])?;
-        for (number, places) in places.chunks(together).enumerate() {
-            let at = (number * together) as u64 * length + first * item as u64;
-            if alone {
-                self.read_at(&mut turned[places[0] * piece..][..piece], at)?;
-                continue;
-            }
-            let slab = &mut slab[..span(places.len())];
-            self.read_at(slab, at)?;
-            for (from, &place) in slab.chunks(length as usize).zip(places) {
-                turned[place * piece..][..piece].copy_from_slice(&from[..piece]);
+        let all = rows as usize;
+        let close = |rows: usize| length - rows * item <= SKIP;
+        // Rows that lie close are read once, all of them.
+        let step = if close(all) { all } else { (SLAB / row).max(PIECE / item).clamp(1, all) };
+        let mut slab = Vec::new();
+        for (part, block) in block.chunks_mut(step * row).enumerate() {
+            let rows = block.len() / row;
+            let (piece, start) = (rows * item, first * item as u64 + (part * step * item) as u64);
+            let stride = if close(rows) { length } else { piece };
+            for (group, places) in places.chunks((SLAB / stride).max(1)).enumerate() {
+                let column = group * (SLAB / stride).max(1);
+                // Behind the last wanted row of the last column nothing is read.
+                let span = (places.len() - 1) * stride + piece;
+                let more = span.saturating_sub(slab.len());
+                reserve(&mut slab, more)?;
+                slab.resize(span, 0);
+                let reads = if stride == length { 1 } else { places.len() };
+                for (at, part) in slab.chunks_mut(span.div_ceil(reads)).enumerate() {
+                    self.read_at(part, ((column + at) * length) as u64 + start)?;
+                }
+                turn(&slab, stride, block, row, item, places);
             }
         }
-        transpose(&turned, block, columns, item);
         Ok(())
-    }
-
-    fn room(&self, len: usize) -> NpkResult<Vec<u8>> {
-        let mut room = Vec::new();
-        reserve(&mut room, len)?;
-        room.resize(len, 0);
-        Ok(room)
     }
 
     fn read_at(&self, block: &mut [u8], at: u64) -> NpkResult<()> {

@@ -33,26 +33,27 @@ pub(super) fn places(dims: &[u64]) -> NpkResult<Vec<usize>> {
     Ok(places)
 }
 
-/// Turns `columns` columns of elements of `item` bytes, which lie one behind the other, into rows.
-pub(super) fn transpose(from: &[u8], to: &mut [u8], columns: usize, item: usize) {
+/// Turns columns of elements of `item` bytes, which begin `stride` bytes apart, into part of rows of `row` bytes:
+/// `places` tells the place of each column in a row.
+pub(super) fn turn(from: &[u8], stride: usize, to: &mut [u8], row: usize, item: usize, places: &[usize]) {
     match item {
-        1 => elements::<1>(from, to, columns),
-        2 => elements::<2>(from, to, columns),
-        4 => elements::<4>(from, to, columns),
-        8 => elements::<8>(from, to, columns),
-        _ => elements::<16>(from, to, columns),
+        1 => elements::<1>(from, stride, to, row, places),
+        2 => elements::<2>(from, stride, to, row, places),
+        4 => elements::<4>(from, stride, to, row, places),
+        8 => elements::<8>(from, stride, to, row, places),
+        _ => elements::<16>(from, stride, to, row, places),
     }
 }
 
-fn elements<const N: usize>(from: &[u8], to: &mut [u8], columns: usize) {
-    let (from, to) = (from.as_chunks::<N>().0, to.as_chunks_mut::<N>().0);
-    let rows = from.len().checked_div(columns).unwrap_or(0);
-    for top in (0..rows).step_by(SQUARE) {
-        for left in (0..columns).step_by(SQUARE) {
-            for row in top..(top + SQUARE).min(rows) {
-                for column in left..(left + SQUARE).min(columns) {
-                    to[row * columns + column] = from[column * rows + row];
-                }
+fn elements<const N: usize>(from: &[u8], stride: usize, to: &mut [u8], row: usize, places: &[usize]) {
+    let (from, stride) = (from.as_chunks::<N>().0, stride / N);
+    for (square, to) in to.chunks_mut(SQUARE * row).enumerate() {
+        let top = square * SQUARE;
+        for (left, places) in (0..).step_by(SQUARE).zip(places.chunks(SQUARE)) {
+            for (number, row) in to.chunks_exact_mut(row).enumerate() {
+                let row = row.as_chunks_mut::<N>().0;
+                let elements = from[left * stride + top + number..].iter().step_by(stride);
+                elements.zip(places).for_each(|(element, &place)| row[place] = *element);
             }
         }
     }
@@ -87,14 +88,16 @@ mod tests {
     #[test]
     fn a_matrix_is_turned() {
         for (rows, columns) in [(1, 1), (2, 3), (33, 65), (100, 7)] {
-            for item in [1, 2, 4, 8, 16] {
+            for (item, gap) in [(1, 0), (2, 5), (4, 0), (8, 3), (16, 1)] {
                 let element = |row: usize, column: usize| vec![(row * 31 + column * 7) as u8; item];
-                let from: Vec<u8> =
-                    (0..columns).flat_map(|c| (0..rows).flat_map(move |r| element(r, c))).collect();
+                let column = |c: usize| (0..rows + gap).flat_map(move |r| element(r, c));
+                let from: Vec<u8> = (0..columns).flat_map(column).collect();
+                // The columns come in the opposite order.
+                let places: Vec<usize> = (0..columns).rev().collect();
                 let turned: Vec<u8> =
-                    (0..rows).flat_map(|r| (0..columns).flat_map(move |c| element(r, c))).collect();
-                let mut to = vec![0; from.len()];
-                transpose(&from, &mut to, columns, item);
+                    (0..rows).flat_map(|r| (0..columns).rev().flat_map(move |c| element(r, c))).collect();
+                let mut to = vec![0; turned.len()];
+                turn(&from, (rows + gap) * item, &mut to, columns * item, item, &places);
                 assert!(to == turned, "{rows} x {columns} of {item}");
             }
         }

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 
 use super::header::{ALIGNED, MAGIC, code_of};
@@ -45,28 +45,38 @@ pub fn write(
     }
     let step = (size / row).max(1);
     let starts = (0..view.len()).step_by(usize::try_from(step).unwrap_or(usize::MAX));
-    let block = |start: u64| view.row_bytes(start..start.saturating_add(step));
+    let read = |start: u64, room| view.row_bytes_in(start..start.saturating_add(step), room);
     let mut put = |block: NpkResult<Vec<u8>>| {
         let block = block?;
         file.write_all(&block)?;
-        go_on(block.len() as u64)
+        go_on(block.len() as u64).map(|()| block)
+    };
+    let alone = |put: &mut dyn FnMut(NpkResult<Vec<u8>>) -> NpkResult<Vec<u8>>| {
+        let mut starts = starts.clone();
+        starts.try_fold(Vec::new(), |room, start| put(read(start, room))).map(drop)
     };
     if view.len() <= step {
-        return starts.map(block).try_for_each(put);
+        return alone(&mut put);
     }
     thread::scope(|scope| {
-        let (sender, blocks) = sync_channel::<NpkResult<Vec<u8>>>(1);
-        let read = {
-            let starts = starts.clone();
-            move || {
-                // An error of the other side ends this one.
-                starts.map(block).try_for_each(|block| sender.send(block).map_err(drop)).unwrap_or_default();
+        // Two blocks take turns: new memory for each costs as much as reading it.
+        let (full, blocks) = sync_channel(1);
+        let (empty, rooms) = channel();
+        let starts = starts.clone();
+        let reader = thread::Builder::new().spawn_scoped(scope, move || {
+            for (start, room) in starts.zip(rooms) {
+                if full.send(read(start, room)).is_err() {
+                    break;
+                }
             }
-        };
-        match thread::Builder::new().spawn_scoped(scope, read) {
-            Ok(_) => blocks.iter().try_for_each(put),
+        });
+        if reader.is_err() {
             // No thread to be had.
-            Err(_) => starts.map(block).try_for_each(&mut put),
+            return alone(&mut put);
         }
+        let give = |room| empty.send(room).unwrap_or_default();
+        give(Vec::new());
+        give(Vec::new());
+        blocks.iter().try_for_each(|block| put(block).map(give))
     })
 }
