@@ -9,4 +9,5 @@ mod procs;
 
 #[cfg(target_os = "linux")]
 mod packages;
+mod replaced;
 mod search;

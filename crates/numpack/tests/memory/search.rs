@@ -38,7 +38,7 @@ const DIMS: usize = 32;
 const LIMIT: usize = 64 << 20;
 
 /// The most that is allocated at one time while `work` runs.
-fn peak_of(work: impl FnOnce()) -> usize {
+pub(crate) fn peak_of(work: impl FnOnce()) -> usize {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     work();

@@ -69,7 +69,8 @@ impl DeletedRows {
         self.chunks.is_empty()
     }
 
-    /// Whether physical row `row` is deleted.
+    /// Whether physical row `row` is deleted: the plain question, for tests.
+    #[cfg(test)]
     pub(crate) fn contains(&self, row: u64) -> bool {
         let (chunk, offset) = split(row);
         match self.chunks.get(chunk) {

@@ -16,6 +16,7 @@ use crate::disk::{Access, FileName, Folder};
 use crate::log::catalog::{ArrayState, Catalog};
 use crate::log::op::Op;
 use crate::log::reader::{LogFile, Position};
+use crate::log::redo::{RedoIndex, Span};
 use crate::log::writer::Tail;
 use crate::store::commit::ingests::Living;
 use crate::types::error::{NpkError, NpkResult};
@@ -34,6 +35,8 @@ pub(crate) struct StoreState {
     /// Last commit in `catalog`.
     pub(crate) seen: AtomicU64,
     pub(crate) log: Mutex<LogState>,
+    /// Where in the log the bytes of replaces are that a reader may need.
+    pub(crate) redo: Mutex<RedoIndex>,
     pub(crate) files: FileCache,
     pub(crate) poisoned: OnceLock<String>,
     /// A file could not be removed: the next writer looks for it.
@@ -63,6 +66,16 @@ pub(crate) struct LogState {
 pub(crate) struct RedoStart {
     pub(crate) log: Arc<LogFile>,
     pub(crate) position: Position,
+}
+
+impl LogState {
+    /// The records whose replaces may not be in the data files.
+    pub(crate) fn pending(&self) -> Span {
+        // A checkpoint applies everything before it takes its place.
+        let same = self.redo_start.log.header == self.tail.log.header;
+        let from = if same { self.redo_start.position } else { self.tail.log.start() };
+        Span { log: Arc::clone(&self.tail.log), from, end: self.tail.position.offset }
+    }
 }
 
 impl StoreState {

@@ -225,10 +225,7 @@ impl StoreState {
         after: u64,
         mut each: impl FnMut(&Op, &[u8]) -> NpkResult<()>,
     ) -> NpkResult<()> {
-        // A checkpoint applies everything before it takes its place.
-        let same = log.redo_start.log.header == log.tail.log.header;
-        let from = if same { log.redo_start.position } else { log.tail.log.start() };
-        let mut cursor = Cursor::new(&log.tail.log, from)?;
+        let mut cursor = Cursor::new(&log.tail.log, log.pending().from)?;
         while cursor.position().offset < log.tail.position.offset {
             let Next::Record(record) = cursor.next()? else {
                 let at = cursor.position().offset;

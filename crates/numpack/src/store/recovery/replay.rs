@@ -132,6 +132,7 @@ pub(crate) fn assemble(
         catalog: RwLock::new(catalog),
         seen,
         log: Mutex::new(state),
+        redo: Mutex::default(),
         files: FileCache::new(),
         poisoned: OnceLock::new(),
         untidy: AtomicBool::new(false),
