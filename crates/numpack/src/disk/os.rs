@@ -193,6 +193,12 @@ unsafe impl StorageFile for OsFile {
         Ok(self.file.metadata()?.len())
     }
 
+    fn allocated(&self) -> io::Result<u64> {
+        use std::os::unix::fs::MetadataExt;
+        // Blocks are of 512 bytes, whatever the file system has.
+        Ok(self.file.metadata()?.blocks().saturating_mul(512))
+    }
+
     fn identity(&self) -> io::Result<Identity> {
         let stat = rustix::fs::fstat(&self.file)?;
         Ok(identity_of(&stat))

@@ -130,6 +130,14 @@ pub unsafe trait StorageFile: Send + Sync + Debug {
     /// The system's error.
     fn len(&self) -> io::Result<u64>;
 
+    /// Bytes that the file takes on the disk, as far as that is known: less than its length when it has holes.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn allocated(&self) -> io::Result<u64> {
+        self.len()
+    }
+
     /// What tells this file from others, whatever name it has.
     ///
     /// # Errors

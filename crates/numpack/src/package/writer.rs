@@ -185,7 +185,7 @@ impl<'a> Writer<'a> {
             }
         }
         self.check_sums()?;
-        self.file.write_all_at(&format::ending(&self.entries, self.at), self.at).map_err(io)?;
+        self.file.write_all_at(&format::ending(&self.entries, self.at)?, self.at).map_err(io)?;
         Ok(Some(()))
     }
 

@@ -10,4 +10,5 @@ mod procs;
 #[cfg(target_os = "linux")]
 mod packages;
 mod replaced;
+mod rows_without_bytes;
 mod search;

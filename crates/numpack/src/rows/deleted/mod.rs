@@ -30,6 +30,9 @@ use std::sync::Arc;
 use bits::{Bits, NO_DELETIONS, select_in_word};
 use counts::LiveCounts;
 
+use crate::types::error::NpkResult;
+use crate::types::room::reserve;
+
 /// Rows per chunk: the most for which the live rows before any of its words fit `u16`.
 const CHUNK_ROWS: usize = 1 << 16;
 
@@ -78,6 +81,29 @@ impl DeletedRows {
             Some(Chunk::Full) => true,
             Some(Chunk::Mixed(bits)) => bits.contains(offset),
         }
+    }
+
+    /// Makes room for deletions before row `end`, so that [`insert_run`](Self::insert_run) needs no memory but
+    /// for the bits of the chunks that it touches.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reserve(&mut self, end: u64) -> NpkResult<()> {
+        let chunks = end.div_ceil(CHUNK_ROWS as u64) as usize;
+        let more = chunks.saturating_sub(self.chunks.len());
+        reserve(&mut self.chunks, more)?;
+        self.live.reserve(chunks)
+    }
+
+    /// A copy; chunks are shared.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn try_clone(&self) -> NpkResult<DeletedRows> {
+        let mut chunks = Vec::new();
+        reserve(&mut chunks, self.chunks.len())?;
+        chunks.extend_from_slice(&self.chunks);
+        Ok(DeletedRows { chunks, live: self.live.try_clone()? })
     }
 
     /// Deletes physical rows `start..end`, of which some or all may be deleted already; an empty or

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::disk::FileName;
 use crate::log::op::{FileRecord, Op};
 use crate::log::record::{self, FileHeader};
-use crate::log::writer::{too_large, write_next};
+use crate::log::writer::write_next;
 use crate::store::commit::guard::WriteGuard;
 use crate::store::commit::state::{LogState, RedoStart, StoreState, now_us};
 use crate::types::error::{NpkError, NpkResult};
@@ -119,12 +119,11 @@ impl StoreState {
         let FileHeader { store_id, epoch } = log.tail.log.header;
         // Only that it differs from the one before matters.
         let header = FileHeader { store_id, epoch: epoch.wrapping_add(1) };
-        let snapshot = self.with_catalog(crate::log::catalog::Catalog::snapshot);
+        let snapshot = self.with_catalog(crate::log::catalog::Catalog::snapshot)?;
         let next = write_next(&*self.folder, header, &snapshot, seq, time_us)?;
         // Tell those who have the old log open, then give the new one its name. A death in between leaves
         // the old log in force, with a note that says to look.
-        let framed =
-            record::frame(log.tail.position.crc, seq, time_us, &[Op::Moved], &[]).ok_or_else(too_large)?;
+        let framed = record::frame(log.tail.position.crc, seq, time_us, &[Op::Moved], &[])?;
         log.tail.reserve(framed.total)?;
         log.tail.append(&framed, &[], seq)?;
         let renamed = self.folder.rename(FileName::NextLog, FileName::Log);

@@ -189,9 +189,10 @@ impl StoreState {
     /// Applies the operations of commit `seq` to the catalog.
     ///
     /// # Errors
-    /// `Corrupted` when one cannot follow the state.
+    /// `Corrupted` when one cannot follow the state; `OutOfMemory`, with none of them applied.
     pub(super) fn apply_ops(&self, seq: u64, time_us: u64, ops: &[Op], log: &LogFile) -> NpkResult<()> {
         self.with_catalog_mut(|catalog| {
+            catalog.reserve(ops)?;
             for op in ops {
                 let applied = catalog.apply(seq, time_us, op);
                 applied

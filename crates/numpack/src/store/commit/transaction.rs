@@ -14,7 +14,6 @@ use crate::disk::{Access, FileName, StorageFile};
 use crate::log::catalog::{ArrayState, Catalog};
 use crate::log::op::{Op, Put};
 use crate::log::record;
-use crate::log::writer::too_large;
 use crate::options::Durability;
 use crate::rows::run::Run;
 use crate::store::commit::guard::WriteGuard;
@@ -189,8 +188,10 @@ impl<'g, 'b> Transaction<'g, 'b> {
         let (store, ops, redo) = (self.store, &self.ops, &self.redo);
         let mut log = store.log();
         let (seq, time_us) = (log.tail.next_seq()?, now_us());
-        let framed = record::frame(log.tail.position.crc, seq, time_us, ops, redo).ok_or_else(too_large)?;
+        let framed = record::frame(log.tail.position.crc, seq, time_us, ops, redo)?;
         log.tail.reserve(framed.total)?;
+        // What the commit needs of memory is asked for while it can still be refused.
+        store.with_catalog_mut(|catalog| catalog.reserve(ops))?;
         store.mark_replacing(ops, true);
         if let Err(error) = log.tail.append(&framed, redo, seq) {
             store.mark_replacing(ops, false);

@@ -133,7 +133,7 @@ fn make_first(folder: &dyn Folder, header: FileHeader) -> NpkResult<()> {
     let path = || folder.path().to_owned();
     // Whoever made the folder may have died before its name was durable.
     folder.sync_name().map_err(|e| NpkError::io(path(), e))?;
-    write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
+    write_next(folder, header, &Catalog::default().snapshot()?, 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
     if folder.capabilities().coherent {
         Control::create(

@@ -18,6 +18,10 @@ use crate::store::commit::state::{LogState, RedoStart, StoreState};
 use crate::store::recovery::contents::matches_checksum;
 use crate::store::recovery::replay::{Replayed, apply, assemble, check_floor, replay};
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::reserve;
+
+/// Bytes of a log that are looked through at once.
+const WINDOW: usize = 1 << 20;
 
 /// Opens a store whose control page is missing, damaged or of another boot.
 ///
@@ -91,31 +95,57 @@ pub(crate) fn refuse_damage(folder: &dyn Folder, replayed: &Replayed) -> NpkResu
 
 /// Whether some record behind the bad one continues its chain, by the checksum it holds or should hold.
 fn is_continued(log: &LogFile, replayed: &Replayed) -> NpkResult<bool> {
-    let io = |e| NpkError::io(&log.path, e);
-    let len = log.file.len().map_err(io)?;
+    let len = log.file.len().map_err(|e| NpkError::io(&log.path, e))?;
     let at = replayed.position.offset;
-    let mut rest = vec![0; usize::try_from(len.saturating_sub(at)).unwrap_or(0)];
-    read_exact(&*log.file, &mut rest, at).map_err(io)?;
-    let record = |from: usize| -> Option<([u8; HEADER], Header, &[u8])> {
-        let head: [u8; HEADER] = rest.get(from..from + HEADER)?.try_into().ok()?;
-        let header = Header::decode(&head);
-        let payload = rest.get(from + HEADER..(from + HEADER).checked_add(header.payload_len as usize)?)?;
-        Some((head, header, payload))
-    };
-    let Some((head, bad, payload)) = record(0).or_else(|| record_head(&rest)) else { return Ok(false) };
-    let seeds = [bad.crc, chain(replayed.position.crc, &head, payload)];
+    // When the length of its payload is absurd, its header alone counts.
+    let Some((head, bad, payload)) = record_at(log, at, len)? else { return Ok(false) };
+    let seeds = [bad.crc, chain(replayed.position.crc, &head, &payload.unwrap_or_default())];
     let expected = replayed.catalog.seq + 2;
-    Ok((8..rest.len().saturating_sub(HEADER)).step_by(8).any(|from| {
-        record(from).is_some_and(|(head, header, payload)| {
-            header.seq == expected && seeds.iter().any(|&seed| chain(seed, &head, payload) == header.crc)
-        })
-    }))
+    let mut window = Vec::new();
+    reserve(&mut window, WINDOW)?;
+    let mut from = at + 8;
+    while from + HEADER as u64 <= len {
+        window.resize(WINDOW.min((len - from) as usize), 0);
+        read_exact(&*log.file, &mut window, from).map_err(|e| NpkError::io(&log.path, e))?;
+        // Windows overlap by a header.
+        let starts = (0..window.len() - HEADER + 1).step_by(8);
+        for start in starts.clone() {
+            let mut head = [0; HEADER];
+            head.copy_from_slice(&window[start..start + HEADER]);
+            if Header::decode(&head).seq != expected {
+                continue;
+            }
+            if let Some((head, header, Some(payload))) = record_at(log, from + start as u64, len)?
+                && seeds.iter().any(|&seed| chain(seed, &head, &payload) == header.crc)
+            {
+                return Ok(true);
+            }
+        }
+        from += 8 * starts.len() as u64;
+    }
+    Ok(false)
 }
 
-/// The header alone, when its payload length is absurd.
-fn record_head(rest: &[u8]) -> Option<([u8; HEADER], Header, &[u8])> {
-    let head: [u8; HEADER] = rest.get(..HEADER)?.try_into().ok()?;
-    Some((head, Header::decode(&head), &[]))
+/// The header of what may be a record, and its payload as far as the file has one.
+type Found = ([u8; HEADER], Header, Option<Vec<u8>>);
+
+fn record_at(log: &LogFile, at: u64, len: u64) -> NpkResult<Option<Found>> {
+    let io = |e| NpkError::io(&log.path, e);
+    let mut head = [0; HEADER];
+    if len.saturating_sub(at) < HEADER as u64 {
+        return Ok(None);
+    }
+    read_exact(&*log.file, &mut head, at).map_err(io)?;
+    let header = Header::decode(&head);
+    let start = at + HEADER as u64;
+    if len - start < u64::from(header.payload_len) {
+        return Ok(Some((head, header, None)));
+    }
+    let mut payload = Vec::new();
+    reserve(&mut payload, header.payload_len as usize)?;
+    payload.resize(header.payload_len as usize, 0);
+    read_exact(&*log.file, &mut payload, start).map_err(io)?;
+    Ok(Some((head, header, Some(payload))))
 }
 
 /// Takes what was cut off out of the log, so that nobody reads it back in.

@@ -78,8 +78,9 @@ fn replay_log(log: &Arc<LogFile>, trusted_up_to: u64) -> NpkResult<Replayed> {
 /// Applies a record to a catalog.
 ///
 /// # Errors
-/// `Corrupted`.
+/// `Corrupted`, `OutOfMemory`.
 pub(crate) fn apply(catalog: &mut Catalog, log: &LogFile, record: &Record) -> NpkResult<()> {
+    catalog.reserve(&record.ops)?;
     for op in &record.ops {
         catalog.apply(record.seq, record.time_us, op).map_err(|reason| {
             NpkError::corrupted(&log.path, record.offset, format!("commit {}: {reason}", record.seq))
