@@ -402,12 +402,7 @@ fn snapshot_array(array: &ArrayState) -> NpkResult<SnapshotArray> {
         reuses_recycled: false,
         name: array.name.to_string(),
     };
-    let mut deleted = Vec::new();
-    for (start, end) in array.deleted.runs() {
-        reserve(&mut deleted, 1)?;
-        deleted.push(Run { start, len: end - start });
-    }
-    Ok(SnapshotArray { put, modified_us: array.modified_us, deleted })
+    Ok(SnapshotArray { put, modified_us: array.modified_us, deleted: array.deleted.to_runs()? })
 }
 
 fn inside(runs: &[Run], rows: u64) -> bool {

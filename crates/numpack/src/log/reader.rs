@@ -10,7 +10,7 @@ use super::record::{self, BadHeader, FILE_HEADER, FileHeader, HEADER, Header};
 use crate::checksum::crc32c;
 use crate::disk::{Access, FileName, Folder, StorageFile};
 use crate::types::error::{NpkError, NpkResult};
-use crate::types::room::reserve;
+use crate::types::room::zeros;
 
 /// Bytes read at once when records follow one another.
 const WINDOW: usize = 256 << 10;
@@ -104,10 +104,7 @@ impl LogFile {
     /// # Errors
     /// `Io`.
     pub(crate) fn redo(&self, record: &Record) -> NpkResult<Option<Vec<u8>>> {
-        let len = usize::try_from(record.redo_len).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| NpkError::OutOfMemory { bytes: record.redo_len })?;
-        bytes.resize(len, 0);
+        let mut bytes = zeros(usize::try_from(record.redo_len).unwrap_or(usize::MAX))?;
         match read_exact(&*self.file, &mut bytes, record.redo_at) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             other => other.map_err(|e| NpkError::io(&self.path, e))?,
@@ -121,9 +118,7 @@ impl LogFile {
     /// `Io`.
     pub(crate) fn redo_is_whole(&self, record: &Record) -> NpkResult<bool> {
         let mut crc = 0;
-        let mut window = Vec::new();
-        reserve(&mut window, WINDOW.min(record.redo_len as usize))?;
-        window.resize(WINDOW.min(record.redo_len as usize), 0);
+        let mut window = zeros(WINDOW.min(record.redo_len as usize))?;
         let (mut at, mut left) = (record.redo_at, record.redo_len);
         while left > 0 {
             let part = window.len().min(left as usize);

@@ -14,10 +14,10 @@ use crate::checksum::{combine, crc32c};
 use crate::disk::Partial;
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
-use crate::rows::run::Run;
 use crate::store::Store;
 use crate::store::{Snapshot, SnapshotArray};
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::lengthen;
 
 /// Blocks that each thread gets at once: enough that none waits long for another.
 const BLOCKS_A_THREAD: usize = 8;
@@ -54,7 +54,7 @@ pub fn pack(
     }
     store.with_snapshot(|snapshot| {
         partial.handle().set_len(0).map_err(|e| NpkError::io(&target, e))?;
-        Writer::new(snapshot, partial.handle(), &target, options).write(&mut progress)
+        Writer::new(snapshot, partial.handle(), &target, options)?.write(&mut progress)
     })?;
     let durable = options.durability == Durability::Power;
     if durable {
@@ -145,16 +145,23 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(snapshot: &'a Snapshot<'a>, file: &'a File, path: &'a Path, options: PackOptions) -> Writer<'a> {
+    fn new(
+        snapshot: &'a Snapshot<'a>,
+        file: &'a File,
+        path: &'a Path,
+        options: PackOptions,
+    ) -> NpkResult<Writer<'a>> {
         let mut order: Vec<usize> = (0..snapshot.arrays().len()).collect();
         order.sort_unstable_by_key(|&index| &*snapshot.arrays()[index].name);
-        let entries: Vec<Entry> =
-            order.iter().map(|&index| entry(snapshot, index, options.keep_deleted)).collect();
+        let entries: Vec<Entry> = order
+            .iter()
+            .map(|&index| entry(snapshot, index, options.keep_deleted))
+            .collect::<NpkResult<_>>()?;
         let total = entries.iter().map(Entry::bytes).sum();
         let waiting = order.into_iter().enumerate().rev().collect();
         let (kits, progress) = (ScratchPool::default(), Progress { done: 0, total });
         let current = None;
-        Writer { snapshot, file, path, options, kits, entries, waiting, current, at: HEADER, progress }
+        Ok(Writer { snapshot, file, path, options, kits, entries, waiting, current, at: HEADER, progress })
     }
 
     /// Writes the package; `None` when a replace came in between.
@@ -237,15 +244,14 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn entry(snapshot: &Snapshot<'_>, index: usize, keep_deleted: bool) -> Entry {
+fn entry(snapshot: &Snapshot<'_>, index: usize, keep_deleted: bool) -> NpkResult<Entry> {
     let state = &snapshot.arrays()[index];
-    let runs = state.deleted.runs().map(|(start, end)| Run { start, len: end - start });
     let (shape, deleted) = match keep_deleted {
-        true => (state.shape.clone(), runs.collect()),
+        true => (state.shape.clone(), state.deleted.to_runs()?),
         false => (state.logical_shape(), Vec::new()),
     };
     let (name, dtype) = (state.name.to_string(), state.dtype);
-    Entry { name, dtype, shape, deleted, checksum: 0, blocks: Vec::new() }
+    Ok(Entry { name, dtype, shape, deleted, checksum: 0, blocks: Vec::new() })
 }
 
 impl Job {
@@ -255,7 +261,7 @@ impl Job {
 
     fn pack(self, kits: &ScratchPool, level: Option<i32>) -> NpkResult<Packed> {
         kits.with(|kit| {
-            kit.raw.resize(self.len.max(kit.raw.len()), 0);
+            lengthen(&mut kit.raw, self.len)?;
             let raw = &mut kit.raw[..self.len];
             match self.source.physical {
                 true => self.source.opened.read_physical(self.at, raw)?,

@@ -454,7 +454,7 @@ impl Store {
     /// `Io` when the folder cannot be read; what is wrong with its contents is in the report.
     pub fn verify(&self) -> NpkResult<Report> {
         let core = self.core()?;
-        verify(&core)
+        verify(&core, self.shared.options.lock_timeout)
     }
 
     /// A shape of whole rows for `len` elements, or one that the verb will refuse with the right error.

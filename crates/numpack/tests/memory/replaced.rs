@@ -5,8 +5,8 @@ use std::path::Path;
 
 use numpack::prelude::*;
 
+use crate::allocator::peak_of;
 use crate::alone::alone;
-use crate::search::peak_of;
 
 /// The store at `path`, by a reader that can trust no page: it overlays every replace on what it reads.
 fn overlaying(path: &Path) -> Store {

@@ -6,8 +6,8 @@ use numpack::RawArray;
 use numpack::package::{PackOptions, UnpackOptions, pack, quiet, unpack, verify};
 use numpack::prelude::*;
 
+use crate::allocator::peak_of;
 use crate::alone::alone;
-use crate::search::peak_of;
 
 const ROWS: u64 = 1 << 40;
 /// What a call may take; threads and whatever else is made once aside.

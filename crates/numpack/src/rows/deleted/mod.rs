@@ -30,6 +30,7 @@ use std::sync::Arc;
 use bits::{Bits, NO_DELETIONS, select_in_word};
 use counts::LiveCounts;
 
+use crate::rows::run::Run;
 use crate::types::error::NpkResult;
 use crate::types::room::reserve;
 
@@ -210,6 +211,19 @@ impl DeletedRows {
     /// maximal: two runs never touch.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.runs_of(true, 0..first_row(self.chunks.len()))
+    }
+
+    /// The runs of deleted rows as a list.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn to_runs(&self) -> NpkResult<Vec<Run>> {
+        let mut runs = Vec::new();
+        for (start, end) in self.runs() {
+            reserve(&mut runs, 1)?;
+            runs.push(Run { start, len: end - start });
+        }
+        Ok(runs)
     }
 
     /// The runs of live rows within physical rows `range` as `(start, end)`, `end` excluded, in
