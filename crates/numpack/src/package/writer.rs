@@ -1,5 +1,6 @@
 //! Packing: blocks are read and compressed by all threads while the ones before are written.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
@@ -30,13 +31,15 @@ const MOST_BLOCKS: usize = 64;
 /// `progress` is called from this thread, and must not write to the store.
 ///
 /// The package holds one commit, also while others write: rows replaced meanwhile make it start again, with
-/// writers waiting until it is done. It gets its name when it is whole.
+/// writers waiting until it is done, and so do more arrays than can be open at once. While it waits for writers,
+/// `progress` is told of nothing done of nothing. It gets its name when it is whole.
 ///
 /// # Errors
 /// `InvalidArgument` when `source` holds no store, when the target lies in it or is a folder, or for a level
 /// that zstd does not have; `Io` of kind `NotFound` when nothing is at `source`, of kind `AlreadyExists`
 /// when there is a target and `overwrite` is off, of kind `Interrupted` when `progress` breaks; `Corrupted`
-/// when an array has not the checksum it was committed with.
+/// when an array has not the checksum it was committed with; `Locked` when writers do not let go for
+/// [`PackOptions::lock_timeout`].
 pub fn pack(
     source: impl AsRef<Path>,
     target: Option<&Path>,
@@ -52,10 +55,17 @@ pub fn pack(
     if source.canonicalize().is_ok_and(|store| partial.target().starts_with(store)) {
         return Err(refused("target", &target, "it lies in the store"));
     }
-    store.with_snapshot(|snapshot| {
-        partial.handle().set_len(0).map_err(|e| NpkError::io(&target, e))?;
-        Writer::new(snapshot, partial.handle(), &target, options)?.write(&mut progress)
-    })?;
+    let progress = RefCell::new(&mut progress);
+    let waiting = Progress { done: 0, total: 0 };
+    store.with_snapshot(
+        options.lock_timeout,
+        || report(&mut **progress.borrow_mut(), source, waiting),
+        |snapshot| {
+            partial.handle().set_len(0).map_err(|e| NpkError::io(&target, e))?;
+            let writer = Writer::new(snapshot, partial.handle(), &target, options)?;
+            writer.write(&mut **progress.borrow_mut())
+        },
+    )?;
     let durable = options.durability == Durability::Power;
     if durable {
         partial.handle().sync_all().map_err(|e| NpkError::io(&target, e))?;
