@@ -99,6 +99,29 @@ pub unsafe trait Folder: Send + Sync + Debug {
     /// The system's error.
     fn sync(&self) -> io::Result<()>;
 
+    /// The number of files from which on [`Folder::sync_together`] is faster than syncing one after the other; the
+    /// largest number where it cannot be had, or does not tell of lost bytes.
+    fn together_from(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Makes bytes and lengths of all files of the folder durable by one call, and whatever else its file system holds.
+    ///
+    /// # Errors
+    /// The system's error, which may be about a file of somebody else: syncing each file tells.
+    fn sync_together(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The same folder by an open of its own, wherever it is called by now: for a forked child, which shares nothing with
+    /// its parent.
+    ///
+    /// # Errors
+    /// The system's error; `Unsupported` where only the path leads to it.
+    fn reopen(&self) -> io::Result<Arc<dyn Folder>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes the folder's own name durable, as far as its parent can be opened.
     ///
     /// # Errors

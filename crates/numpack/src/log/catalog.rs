@@ -98,6 +98,8 @@ pub(crate) struct Catalog {
     pub(crate) retired: Vec<FileRecord>,
     /// Arrays with rows written and not yet synced.
     pub(crate) unsynced: BTreeSet<u64>,
+    /// Bytes written to them since.
+    pub(crate) unsynced_bytes: u64,
     /// Arrays with rows replaced since the last checkpoint; only their redo bytes are durable.
     pub(crate) replaced: BTreeSet<u64>,
 }
@@ -210,10 +212,16 @@ impl Catalog {
             }
             Op::Moved => {}
             Op::Rename { id, name } => self.rename(time_us, *id, name)?,
-            Op::Durable => self.unsynced.clear(),
+            Op::Durable => self.all_synced(),
         }
         self.seq = seq;
         Ok(())
+    }
+
+    /// Every row written so far is durable.
+    pub(crate) fn all_synced(&mut self) {
+        self.unsynced.clear();
+        self.unsynced_bytes = 0;
     }
 
     /// The operation that restores this state.
@@ -261,14 +269,14 @@ impl Catalog {
             return Err("the recycled file or the next id is one in use");
         }
         // A checkpoint syncs what it describes before it takes its place.
-        self.unsynced.clear();
+        self.all_synced();
         self.next_id = self.next_id.max(next_id);
         self.seq = seq;
         Ok(())
     }
 
     fn put(&mut self, seq: u64, time_us: u64, put: &Put) -> Result<(), Impossible> {
-        checked_bytes(put.dtype, &put.shape)?;
+        let bytes = checked_bytes(put.dtype, &put.shape)?;
         if put.id >= ID_END {
             return Err("the id of an array is beyond all that are given");
         }
@@ -305,6 +313,7 @@ impl Catalog {
         self.by_name.insert(name, Arc::new(state));
         self.next_id = self.next_id.max(put.id + 1);
         self.unsynced.insert(put.id);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
         self.replaced.remove(&put.id);
         Ok(())
     }
@@ -315,7 +324,9 @@ impl Catalog {
         *dim = dim.checked_add(rows).filter(|&rows| rows < MAX_ROWS).ok_or("an array has too many rows")?;
         array.checksum = checksum;
         checked_bytes(array.dtype, &array.shape)?;
+        let bytes = rows.saturating_mul(array.row_bytes());
         self.unsynced.insert(id);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
         Ok(())
     }
 
@@ -336,8 +347,10 @@ impl Catalog {
         array.generation = seq;
         array.checksum = checksum;
         array.deleted = Arc::default();
+        let bytes = array.bytes();
         self.retired.push(old);
         self.unsynced.insert(id);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
         self.replaced.remove(&id);
         Ok(())
     }

@@ -254,7 +254,7 @@ fn the_control_page_is_as_the_document_shows() {
     page[12..16].copy_from_slice(&crc.to_le_bytes());
     assert_eq!(std::fs::read(&path).unwrap(), page);
     // Sequence words: array 449 shares that of array 1.
-    control.set_replacing(449, true);
+    control.set_replacing(449, true).unwrap();
     page[512 + 8..512 + 16].copy_from_slice(&1_u64.to_le_bytes());
     assert_eq!(std::fs::read(&path).unwrap(), page);
 }

@@ -402,7 +402,7 @@ impl Rule for Full {
             {
                 return full();
             }
-            Call::Sync { .. } => self.synced.store(true, Ordering::Relaxed),
+            Call::Sync { .. } | Call::SyncTogether => self.synced.store(true, Ordering::Relaxed),
             Call::Remove { name: FileName::Data { generation, .. } } if *generation <= 4 => {
                 assert!(self.synced.load(Ordering::Relaxed), "a power cut could have needed the file");
                 self.armed.store(false, Ordering::Relaxed);

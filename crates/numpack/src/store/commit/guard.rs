@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::disk::FileName;
 use crate::disk::lock::WriterGuard;
 use crate::options::Durability;
 use crate::store::commit::state::StoreState;
@@ -19,10 +20,11 @@ impl Drop for WriteGuard<'_> {
     fn drop(&mut self) {
         // A replace that is committed and not applied leaves the mark, and so do files that are of no use
         // and still there: the next writer finishes it. After a failed sync they may be of use.
-        let applied = self.store.control.applied() == Some(self.store.seen.load(Ordering::Acquire));
+        let (control, seen) = (&self.store.control, Some(self.store.seen.load(Ordering::Acquire)));
+        let applied = control.applied() == seen && control.committed() == seen;
         let tidy = !self.store.untidy.load(Ordering::Acquire) && self.store.poisoned.get().is_none();
         if applied && tidy {
-            self.store.control.set_busy(false);
+            self.store.hinted(control.set_busy(false));
         }
     }
 }
@@ -61,7 +63,8 @@ impl StoreState {
         }
         // Damaged words count as a crashed writer: doing its work again changes nothing.
         let died = self.control.is_busy() || self.control.applied() != Some(log.tail.seq());
-        self.control.set_busy(true);
+        // Where words are written, a full disk shows here, before anything has changed.
+        self.control.set_busy(true).map_err(|e| self.file_error(FileName::Control, e))?;
         if died {
             self.finish_crashed_writer(&mut log)?;
         }

@@ -176,6 +176,13 @@ impl StoreState {
         NpkError::Poisoned { path: self.folder.path().to_owned(), reason: reason.clone() }
     }
 
+    /// Looks at whether a hint could be written. A commit stands without it, and the next writer writes it again.
+    pub(crate) fn hinted(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.defer(self.file_error(FileName::Control, error));
+        }
+    }
+
     /// Keeps an error of work after a commit for the next call that may report it.
     pub(crate) fn defer(&self, error: NpkError) {
         *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);

@@ -201,7 +201,7 @@ fn replay_again(replayed: &Replayed, synced: u64) -> NpkResult<Catalog> {
     for record in &replayed.records {
         apply(&mut catalog, &replayed.log, record)?;
         if record.seq <= synced {
-            catalog.unsynced.clear();
+            catalog.all_synced();
         }
     }
     Ok(catalog)
@@ -236,9 +236,10 @@ impl StoreState {
     pub(crate) fn finish_crashed_writer(&self, log: &mut LogState) -> NpkResult<()> {
         let applied = if self.control.is_shared() { self.control.applied() } else { None };
         self.for_each_redo(log, applied.unwrap_or(0), |op, bytes| self.write_in_place(op, bytes))?;
-        self.control.end_all_replacing();
-        self.control.publish(log.tail.seq());
-        self.control.set_applied(log.tail.seq());
+        let (control, seq) = (&self.control, log.tail.seq());
+        let hints = control.end_all_replacing().and_then(|()| control.publish(seq));
+        let hints = hints.and_then(|()| control.set_applied(seq));
+        hints.map_err(|e| self.file_error(FileName::Control, e))?;
         log.redo_start = RedoStart { log: Arc::clone(&log.tail.log), position: log.tail.position };
         self.sweep();
         // It may have died in a checkpoint: what is synced from now on goes to a log that must keep its name.

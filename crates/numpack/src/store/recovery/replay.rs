@@ -112,7 +112,7 @@ pub(crate) fn assemble(
     // Only commits that the last sync did not cover are unsynced.
     let late = |record: &&Record| record.seq > synced;
     if records.iter().skip(1).find(late).is_none() {
-        catalog.unsynced.clear();
+        catalog.all_synced();
     }
     catalog.retired.retain(|file| file.generation <= synced && file.retired > synced);
     let redo_start = RedoStart { log: Arc::clone(&log), position: first };
