@@ -140,6 +140,14 @@ impl Control {
         matches!(self.page, Page::Shared { .. })
     }
 
+    /// The file that processes share.
+    pub(crate) fn file(&self) -> Option<&dyn StorageFile> {
+        match &self.page {
+            Page::Shared { file, .. } => Some(&**file),
+            Page::Local(_) => None,
+        }
+    }
+
     /// The boot in which the page was written.
     pub(crate) fn boot_id(&self) -> &[u8; 16] {
         &self.boot_id

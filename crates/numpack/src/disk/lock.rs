@@ -45,6 +45,11 @@ impl WriterLock {
         Ok(WriterLock { file, turn: Mutex::new(()) })
     }
 
+    /// The file that is locked.
+    pub(crate) fn file(&self) -> &dyn StorageFile {
+        &*self.file
+    }
+
     /// Waits for the lock, at most for `timeout`.
     ///
     /// # Errors

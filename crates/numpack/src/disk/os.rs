@@ -270,11 +270,26 @@ unsafe impl Folder for OsFolder {
         }
     }
 
+    fn identity_of(&self, name: FileName) -> io::Result<Identity> {
+        let stat = rustix::fs::statat(&self.dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(identity_of(&stat))
+    }
+
     fn check_present(&self) -> io::Result<()> {
         if rustix::fs::fstat(&self.dir)?.st_nlink == 0 {
-            return Err(io::Error::new(ErrorKind::NotFound, "the store's folder was removed"));
+            return Err(io::Error::new(
+                ErrorKind::NotFound,
+                "the store's folder was removed while it was open",
+            ));
         }
-        Ok(())
+        // A folder that was moved, and whose path nothing has taken, is where it is.
+        match rustix::fs::stat(&self.path) {
+            Ok(stat) if identity_of(&stat) != self.identity => {
+                let reason = "another folder took the place of the store's while it was open";
+                Err(io::Error::new(ErrorKind::NotFound, reason))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -128,7 +128,16 @@ pub unsafe trait Folder: Send + Sync + Debug {
     /// The system's error.
     fn sync_name(&self) -> io::Result<()>;
 
-    /// An error when the folder was removed: what is written to its open files is lost with them.
+    /// What tells the file of this name from others.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn identity_of(&self, name: FileName) -> io::Result<Identity> {
+        self.open(name, Access::Read)?.identity()
+    }
+
+    /// An error when the folder was removed, as what is written to its open files is lost with them, or when another
+    /// one has taken its path, where whoever looks for it does not find it.
     ///
     /// # Errors
     /// `NotFound`, or the system's error.

@@ -115,6 +115,7 @@ impl StoreState {
     /// # Errors
     /// `Poisoned`, `Io`, `Corrupted`; the old log stays in force.
     pub(crate) fn checkpoint(&self, _locked: &WriteGuard<'_>) -> NpkResult<()> {
+        self.folder.check_present().map_err(|e| NpkError::io(self.folder.path(), e))?;
         let replaced = self.with_catalog(|catalog| catalog.replaced.clone());
         self.sync_files(&replaced)?;
         let synced = self.sync_everything()?;

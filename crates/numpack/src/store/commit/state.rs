@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::disk::control::Control;
 use crate::disk::data_file::{DataFile, FileCache};
@@ -39,6 +39,8 @@ pub(crate) struct StoreState {
     pub(crate) redo: Mutex<RedoIndex>,
     pub(crate) files: FileCache,
     pub(crate) poisoned: OnceLock<String>,
+    /// When a writer looked whether the folder is there.
+    pub(crate) looked: Mutex<Option<Instant>>,
     /// A file could not be removed: the next writer looks for it.
     pub(crate) untidy: AtomicBool,
     /// Ingests that are under way.

@@ -136,6 +136,7 @@ pub(crate) fn assemble(
         redo: Mutex::default(),
         files: FileCache::new(),
         poisoned: OnceLock::new(),
+        looked: Mutex::new(None),
         untidy: AtomicBool::new(false),
         ingests: Mutex::default(),
         deferred: Mutex::new(None),
