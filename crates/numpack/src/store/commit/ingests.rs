@@ -138,7 +138,7 @@ impl StoreState {
                 Ok(_) | Err(_) => {
                     // The anchor last: without it nobody can tell what the others are.
                     names.sort_unstable_by(|a, b| b.cmp(a));
-                    names.into_iter().for_each(|name| self.remove(name));
+                    names.into_iter().for_each(|name| self.remove_stray(name));
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Every step can be killed and done again: redo is idempotent, and the new log takes its name last.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -298,10 +299,18 @@ impl StoreState {
         match self.folder.list() {
             Ok(names) => {
                 let strays = names.iter().filter_map(|name| FileName::parse(name).filter(stray));
-                strays.for_each(|name| self.remove(name));
+                strays.for_each(|name| self.remove_stray(name));
                 self.sweep_ingests(&names);
             }
             Err(_) => self.untidy.store(true, Ordering::Release),
+        }
+    }
+
+    /// Removes a file that somebody else left; one who may tries again, and nobody needs to hear of it.
+    pub(crate) fn remove_stray(&self, name: FileName) {
+        self.files.remove(name);
+        if self.folder.remove(name).is_err_and(|error| error.kind() != ErrorKind::NotFound) {
+            self.untidy.store(true, Ordering::Release);
         }
     }
 
@@ -309,7 +318,7 @@ impl StoreState {
     pub(crate) fn remove(&self, name: FileName) {
         self.files.remove(name);
         match self.folder.remove(name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 self.untidy.store(true, Ordering::Release);
                 self.defer(NpkError::io(self.folder.path().join(name.to_string()), error));
             }
