@@ -183,6 +183,16 @@ def test_pickles_are_by_reference(stored, path):
         pickle.dumps(lazy)
 
 
+def test_unpickling_makes_no_store_where_there_is_none_any_more(path):
+    with NumPack(path) as store:
+        store.save({"x": DATA})
+        pickled = pickle.dumps(store)
+    shutil.rmtree(path)
+    with pytest.raises(FileNotFoundError):
+        pickle.loads(pickled)
+    assert not os.path.exists(path)
+
+
 def test_pickles_keep_options_and_never_empty_the_store(path):
     class Own(NumPack):
         pass

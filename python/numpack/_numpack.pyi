@@ -295,6 +295,7 @@ def _pack(
     compression: bool | int,
     keep_deleted: bool,
     overwrite: bool,
+    lock_timeout: float | None,
     report: _Report | None,
 ) -> Path: ...
 def _unpack(

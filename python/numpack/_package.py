@@ -20,6 +20,7 @@ def pack(
     overwrite: bool = False,
     *,
     keep_deleted: bool = False,
+    lock_timeout: Optional[float] = None,
     progress: _Progress = None,
 ) -> Path:
     """Puts the store at `source` into one file and returns its path.
@@ -27,7 +28,9 @@ def pack(
     target: the file to make, with its missing folders; None: `data.npkg` for `data.npk`. compression: True,
     False, or a level of zstd. overwrite: take the place of a file that is there. keep_deleted: keep deleted
     rows, so that the unpacked store has them too. progress: True for a bar (tqdm where it is installed), or
-    called with the bytes that are done and those there are in all.
+    called with the bytes that are done and those there are in all. lock_timeout: seconds to wait for writers, where
+    they must be kept out (beside a steady replace, or with more than 256 arrays), before LockedError; None waits
+    without end, until Ctrl-C.
 
     The package holds one commit, also while others write, and gets its name when it is whole. Equal arrays
     give equal bytes. Costs the memory of some megabytes, however large the store is.
@@ -37,7 +40,9 @@ def pack(
     array is not what was committed.
     """
     with _missing(), _reported(progress, "pack") as report:
-        return Path(_numpack._pack(source, target, compression, keep_deleted, overwrite, report))
+        return Path(
+            _numpack._pack(source, target, compression, keep_deleted, overwrite, lock_timeout, report)
+        )
 
 
 def unpack(

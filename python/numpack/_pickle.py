@@ -9,10 +9,15 @@ from numpack._numpack import LazyArray, NumPack
 def restore_store(
     cls: Type[NumPack], path: "os.PathLike[str]", options: Dict[str, Any], opened: bool
 ) -> NumPack:
-    """The handle on the store at `path`, open when the pickled one was."""
+    """The handle on the store at `path`, open when the pickled one was.
+
+    An open handle had a store: where none is any more, no empty one takes its place (FileNotFoundError).
+    """
     store = cls(path, **options)
     if opened:
-        store.open()
+        there = "r" if options["mode"] == "r" else "r+"
+        with cls(path, **{**options, "mode": there}):
+            store.open()
     return store
 
 

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::errors::raise;
+use crate::store::timeout_of;
 
 /// True, False or a level.
 #[derive(FromPyObject)]
@@ -17,8 +18,9 @@ pub(crate) enum Compression {
     Level(i32),
 }
 
-/// _pack(source, target, compression, keep_deleted, overwrite, report): see `numpack.pack`.
+/// _pack(source, target, compression, keep_deleted, overwrite, lock_timeout, report): see `numpack.pack`.
 #[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "the arguments of a Python function")]
 pub(crate) fn _pack(
     py: Python<'_>,
     source: PathBuf,
@@ -26,9 +28,12 @@ pub(crate) fn _pack(
     compression: Compression,
     keep_deleted: bool,
     overwrite: bool,
+    lock_timeout: Option<f64>,
     report: Option<Py<PyAny>>,
 ) -> PyResult<PathBuf> {
-    let options = PackOptions::new().keep_deleted(keep_deleted).overwrite(overwrite);
+    let lock_timeout = lock_timeout.map(timeout_of).transpose()?;
+    let options =
+        PackOptions::new().lock_timeout(lock_timeout).keep_deleted(keep_deleted).overwrite(overwrite);
     let options = match compression {
         Compression::Switch(on) => options.compressed(on),
         Compression::Level(level) => options.compression(Some(level)),

@@ -72,13 +72,18 @@ impl Open {
         py.detach(|| call(&self.store)).map_err(raise)
     }
 
-    /// Runs a writing call without the GIL. While it waits for other writers, Ctrl-C ends it.
+    /// Runs a call that may wait for writers without the GIL. While it waits, Ctrl-C ends it.
     pub(crate) fn write<R: Send>(
         &self,
         py: Python<'_>,
         call: impl Fn(&Store) -> NpkResult<R> + Send + Sync,
     ) -> PyResult<R> {
         until_unlocked(py, self.lock_timeout, || call(&self.store))
+    }
+
+    /// Goes on after a slice of a wait that began at `begin`, unless Ctrl-C or the timeout ends it.
+    pub(crate) fn wait_on(&self, py: Python<'_>, path: PathBuf, begin: Instant) -> PyResult<()> {
+        wait_on(py, self.lock_timeout, path, begin)
     }
 
     /// dtype of an array.
@@ -104,16 +109,19 @@ pub(crate) fn until_unlocked<R: Send>(
     let begin = Instant::now();
     loop {
         match py.detach(&call) {
-            Err(NpkError::Locked { path, .. }) => {
-                py.check_signals()?;
-                let waited = begin.elapsed();
-                if timeout.is_some_and(|timeout| waited >= timeout) {
-                    return Err(raise(NpkError::Locked { path, waited }));
-                }
-            }
+            Err(NpkError::Locked { path, .. }) => wait_on(py, timeout, path, begin)?,
             other => return other.map_err(raise),
         }
     }
+}
+
+fn wait_on(py: Python<'_>, timeout: Option<Duration>, path: PathBuf, begin: Instant) -> PyResult<()> {
+    py.check_signals()?;
+    let waited = begin.elapsed();
+    if timeout.is_some_and(|timeout| waited >= timeout) {
+        return Err(raise(NpkError::Locked { path, waited }));
+    }
+    Ok(())
 }
 
 impl NumPack {
@@ -366,7 +374,7 @@ fn durability_of(durability: &str) -> PyResult<Durability> {
     }
 }
 
-fn timeout_of(seconds: f64) -> PyResult<Duration> {
+pub(crate) fn timeout_of(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds).map_err(|_| {
         PyValueError::new_err(format!("lock_timeout must be None or seconds, zero or more, got {seconds}"))
     })

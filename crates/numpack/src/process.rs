@@ -14,8 +14,22 @@ use arc_swap::ArcSwapOption;
 static FORKS: AtomicU64 = AtomicU64::new(0);
 static HANDLER: Once = Once::new();
 
+/// Forks that this process has begun, and those that are over.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+static OVER: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn before() {
+    BEGUN.fetch_add(1, Ordering::SeqCst);
+}
+
+extern "C" fn in_parent() {
+    OVER.fetch_add(1, Ordering::SeqCst);
+}
+
 extern "C" fn in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    // The thread that forked is the only one here.
+    OVER.store(BEGUN.load(Ordering::SeqCst), Ordering::SeqCst);
     each_slot(|slot| {
         let (file, other) = (slot.file.load(Ordering::Acquire), slot.other.load(Ordering::Relaxed));
         if file >= 0 {
@@ -104,9 +118,29 @@ fn add_slot() -> &'static Slot {
 pub(crate) fn forks() -> u64 {
     HANDLER.call_once(|| {
         // SAFETY: the handler does what is allowed between fork and exec, see there.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     });
     FORKS.load(Ordering::Relaxed)
+}
+
+/// What `make` returns when no fork came while it ran: it is called again until then. A child that was forked between
+/// the opening of a file and its [`Private`] shares a file that nobody uses any more.
+///
+/// # Errors
+/// Those of `make`.
+pub(crate) fn without_a_fork<R, E>(mut make: impl FnMut() -> Result<R, E>) -> Result<R, E> {
+    forks();
+    loop {
+        let begun = BEGUN.load(Ordering::SeqCst);
+        if OVER.load(Ordering::SeqCst) != begun {
+            std::thread::yield_now();
+            continue;
+        }
+        let made = make();
+        if made.is_err() || BEGUN.load(Ordering::SeqCst) == begun {
+            return made;
+        }
+    }
 }
 
 /// A value made on first use in each process. A child never touches its parent's: its threads and locks

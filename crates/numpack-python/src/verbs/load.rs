@@ -63,7 +63,7 @@ impl NumPack {
     ) -> PyResult<Bound<'py, PyDict>> {
         let wanted = |name: &str| array_names.as_ref().is_none_or(|names| names.contains(name));
         let found = PyDict::new(py);
-        for view in self.opened(py)?.read(py, |store| store.get_array_views(wanted))? {
+        for view in self.opened(py)?.write(py, |store| store.get_array_views(wanted))? {
             let name = view.name().to_owned();
             found.set_item(name, Bound::new(py, LazyArray::over(py, view)?)?)?;
         }

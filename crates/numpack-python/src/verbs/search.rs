@@ -1,5 +1,8 @@
 //! `search`: exact top-k over a stored array.
 
+use std::time::Instant;
+
+use numpack::NpkError;
 use numpack::rows::Selection;
 use numpack::vector::SearchOptions;
 use pyo3::intern;
@@ -45,10 +48,20 @@ impl NumPack {
         let vectors = input.vectors()?;
         let work = stored.shape.iter().product::<u64>().saturating_mul(vectors.rows() as u64);
         let rows = rows.as_ref().map_or(Selection::All, Rows::selection);
-        let hits = run(py, work, |cancel| {
-            let options = SearchOptions { rows, cancel: Some(cancel), ..SearchOptions::default() };
-            open.store.search(&array_name, &vectors, k, metric, &options)
-        })?;
+        let begin = Instant::now();
+        let hits = loop {
+            let found = run(py, work, |cancel| {
+                let options = SearchOptions { rows, cancel: Some(cancel), ..SearchOptions::default() };
+                match open.store.search(&array_name, &vectors, k, metric, &options) {
+                    Err(NpkError::Locked { path, .. }) => Ok(Err(path)),
+                    other => other.map(Ok),
+                }
+            })?;
+            match found {
+                Ok(hits) => break hits,
+                Err(path) => open.wait_on(py, path, begin)?,
+            }
+        };
         let shape = (vectors.rows(), hits.k);
         let (indices, scores) = flat(py, hits);
         let reshape = intern!(py, "reshape");

@@ -13,7 +13,7 @@ impl NumPack {
     /// Returns {"sound": bool, "arrays": arrays looked at, "checksummed": arrays whose every byte was checked,
     /// "findings": [{"damage": bool, "message": str}]}. Reads all data once.
     fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let report = self.opened(py)?.read(py, Store::verify)?;
+        let report = self.opened(py)?.write(py, Store::verify)?;
         let findings = PyList::empty(py);
         for finding in &report.findings {
             let entry = PyDict::new(py);

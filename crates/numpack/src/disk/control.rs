@@ -123,17 +123,29 @@ impl Control {
     pub(crate) fn local(boot_id: [u8; 16], hints: Hints) -> Control {
         let words = (0..PAGE / 8).map(|_| AtomicU64::new(0)).collect();
         let control = Control { page: Page::Local(words), boot_id };
-        control.set(Hint::Committed, hints.committed);
-        control.set(Hint::Applied, hints.applied);
-        control.set(Hint::Synced, hints.synced);
-        control.set(Hint::Busy, 0);
-        control.set(Hint::Ingests, 0);
+        let values = [
+            (Hint::Committed, hints.committed),
+            (Hint::Applied, hints.applied),
+            (Hint::Synced, hints.synced),
+            (Hint::Busy, 0),
+            (Hint::Ingests, 0),
+        ];
+        // Words of this process's own memory.
+        values.into_iter().try_for_each(|(hint, value)| control.set(hint, value)).unwrap_or_default();
         control
     }
 
     /// Whether other processes see this page, so that [`Control::committed`] tells of their commits.
     pub(crate) fn is_shared(&self) -> bool {
         matches!(self.page, Page::Shared { .. })
+    }
+
+    /// The file that processes share.
+    pub(crate) fn file(&self) -> Option<&dyn StorageFile> {
+        match &self.page {
+            Page::Shared { file, .. } => Some(&**file),
+            Page::Local(_) => None,
+        }
     }
 
     /// The boot in which the page was written.
@@ -147,8 +159,11 @@ impl Control {
     }
 
     /// Tells all users that commit `seq` is in the log.
-    pub(crate) fn publish(&self, seq: u64) {
-        self.set(Hint::Committed, seq);
+    ///
+    /// # Errors
+    /// The system's error, where stores are writes.
+    pub(crate) fn publish(&self, seq: u64) -> io::Result<()> {
+        self.set(Hint::Committed, seq)
     }
 
     /// Every replace up to this commit is in the data files; `None` when the word is damaged.
@@ -157,8 +172,11 @@ impl Control {
     }
 
     /// Moves [`Control::applied`] on.
-    pub(crate) fn set_applied(&self, seq: u64) {
-        self.set(Hint::Applied, seq);
+    ///
+    /// # Errors
+    /// The system's error, where stores are writes.
+    pub(crate) fn set_applied(&self, seq: u64) -> io::Result<()> {
+        self.set(Hint::Applied, seq)
     }
 
     /// Every commit up to this one survives a power cut; 0 when the word is damaged.
@@ -171,7 +189,7 @@ impl Control {
     /// # Errors
     /// The system's error.
     pub(crate) fn set_synced(&self, seq: u64, durable: bool) -> io::Result<()> {
-        self.set(Hint::Synced, seq);
+        self.set(Hint::Synced, seq)?;
         match &self.page {
             Page::Shared { file, .. } if durable => file.sync(),
             _ => Ok(()),
@@ -184,8 +202,11 @@ impl Control {
     }
 
     /// Marks the start and the end of a writer's work.
-    pub(crate) fn set_busy(&self, busy: bool) {
-        self.set(Hint::Busy, u64::from(busy));
+    ///
+    /// # Errors
+    /// The system's error, where stores are writes.
+    pub(crate) fn set_busy(&self, busy: bool) -> io::Result<()> {
+        self.set(Hint::Busy, u64::from(busy))
     }
 
     /// Number of ingests that began since none lived: 0 while there is none, another one after each that begins;
@@ -195,8 +216,11 @@ impl Control {
     }
 
     /// Sets [`Control::ingests`]. Only the holder of the lock calls it.
-    pub(crate) fn set_ingests(&self, begun: u64) {
-        self.set(Hint::Ingests, begun);
+    ///
+    /// # Errors
+    /// The system's error, where stores are writes.
+    pub(crate) fn set_ingests(&self, begun: u64) -> io::Result<()> {
+        self.set(Hint::Ingests, begun)
     }
 
     /// The sequence word of an array: odd while rows are replaced in place.
@@ -211,24 +235,30 @@ impl Control {
     }
 
     /// Makes the sequence word odd (`true`) or even, if it is not yet. Only the holder of the lock calls it.
-    pub(crate) fn set_replacing(&self, array: u64, replacing: bool) {
-        self.set_parity(slot_at(array), replacing);
+    ///
+    /// # Errors
+    /// The system's error, where stores are writes.
+    pub(crate) fn set_replacing(&self, array: u64, replacing: bool) -> io::Result<()> {
+        self.set_parity(slot_at(array), replacing)?;
         // The rows that follow must not be seen before the odd word.
         fence(Ordering::SeqCst);
+        Ok(())
     }
 
     /// Makes every sequence word even, after the replaces of a crashed writer have been applied again.
-    pub(crate) fn end_all_replacing(&self) {
-        for slot in 0..SLOTS {
-            self.set_parity(SLOTS_AT + slot * 8, false);
-        }
+    ///
+    /// # Errors
+    /// The system's error, where stores are writes.
+    pub(crate) fn end_all_replacing(&self) -> io::Result<()> {
+        (0..SLOTS).try_for_each(|slot| self.set_parity(SLOTS_AT + slot * 8, false))
     }
 
-    fn set_parity(&self, offset: u64, odd: bool) {
+    fn set_parity(&self, offset: u64, odd: bool) -> io::Result<()> {
         let value = self.load(offset, Ordering::Relaxed);
-        if (value % 2 == 1) != odd {
-            self.store(offset, value.wrapping_add(1));
+        if (value % 2 == 1) == odd {
+            return Ok(());
         }
+        self.store(offset, value.wrapping_add(1))
     }
 
     fn get(&self, hint: Hint) -> Option<u64> {
@@ -237,16 +267,16 @@ impl Control {
         (encode_hint(hint, value) == word).then_some(value)
     }
 
-    fn set(&self, hint: Hint, value: u64) {
-        self.store(hint as u64, encode_hint(hint, value));
+    fn set(&self, hint: Hint, value: u64) -> io::Result<()> {
+        self.store(hint as u64, encode_hint(hint, value))
     }
 
-    fn store(&self, offset: u64, value: u64) {
+    fn store(&self, offset: u64, value: u64) -> io::Result<()> {
         match &self.page {
-            // A store to a mapped page cannot fail; only a test's disk refuses it, to play a crashed process.
-            Page::Shared { file, mapping } => file.store_word(mapping, offset, value).unwrap_or_default(),
+            Page::Shared { file, mapping } => return file.store_word(mapping, offset, value),
             Page::Local(words) => words[offset as usize / 8].store(value, Ordering::Release),
         }
+        Ok(())
     }
 
     fn load(&self, offset: u64, order: Ordering) -> u64 {

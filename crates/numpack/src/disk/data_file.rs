@@ -5,7 +5,6 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -71,6 +70,15 @@ impl DataFile {
         }
     }
 
+    /// Wraps an error of mapping so many bytes: where there is no address space for them, memory is what lacks.
+    fn unmapped(&self, bytes: u64, source: io::Error) -> NpkError {
+        if source.kind() == io::ErrorKind::OutOfMemory {
+            NpkError::OutOfMemory { bytes }
+        } else {
+            self.io(source)
+        }
+    }
+
     /// A read-only mapping of at least the first `len` bytes.
     ///
     /// # Errors
@@ -93,7 +101,7 @@ impl DataFile {
     /// As for [`DataFile::mapping`].
     pub(crate) fn private_mapping(&self, len: u64) -> NpkResult<Mapping> {
         self.check_len(len)?;
-        self.file.map_private(len).map_err(|e| self.io(e))
+        self.file.map_private(len).map_err(|e| self.unmapped(len, e))
     }
 
     /// Puts a private copy of the first `len` bytes in place of the mapping, after `change` has edited it.
@@ -174,7 +182,7 @@ impl DataFile {
             return Ok(Arc::clone(mapping));
         }
         let reserve = (len / 2).max(RESERVE_MIN);
-        let mapping = Arc::new(self.file.map(len, reserve, writable).map_err(|e| self.io(e))?);
+        let mapping = Arc::new(self.file.map(len, reserve, writable).map_err(|e| self.unmapped(len, e))?);
         *slot = Some(Arc::clone(&mapping));
         Ok(mapping)
     }
@@ -184,6 +192,7 @@ impl DataFile {
 #[derive(Debug)]
 pub(crate) struct FileCache {
     files: Mutex<LruCache<FileName, Arc<DataFile>>>,
+    limit: usize,
     /// Writable mappings of files that a save has written over.
     pub(crate) cached: CachedMappings,
 }
@@ -191,8 +200,9 @@ pub(crate) struct FileCache {
 impl FileCache {
     /// A cache that uses at most a quarter of the descriptors that the process may have.
     pub(crate) fn new() -> FileCache {
-        let limit = NonZeroUsize::new(descriptor_limit() / 4).unwrap_or(NonZeroUsize::MIN);
-        FileCache { files: Mutex::new(LruCache::new(limit)), cached: CachedMappings::default() }
+        // With a limit of its own, the cache would take memory for all that it may hold at once.
+        let files = Mutex::new(LruCache::unbounded());
+        FileCache { files, limit: (descriptor_limit() / 4).max(1), cached: CachedMappings::default() }
     }
 
     /// The open file of this name, if it is kept.
@@ -202,9 +212,12 @@ impl FileCache {
 
     /// Keeps an open file.
     pub(crate) fn insert(&self, name: FileName, file: Arc<DataFile>) {
-        let evicted = self.files.lock().unwrap_or_else(PoisonError::into_inner).push(name, file);
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaced = files.put(name, file);
+        let evicted = if files.len() > self.limit { files.pop_lru() } else { None };
+        drop(files);
         // Unmapping takes time: after the lock.
-        drop(evicted);
+        drop((replaced, evicted));
     }
 
     /// Closes a file, as soon as no call uses it, and gives up what is kept of it.

@@ -15,6 +15,9 @@ use crate::types::error::{NpkError, NpkResult};
 /// Longest sleep between two tries of a lock with a timeout.
 const LONGEST_SLEEP: Duration = Duration::from_millis(2);
 
+/// Longest time between two looks of somebody who watches a wait.
+const WATCH: Duration = Duration::from_millis(50);
+
 /// The lock of one store in one process.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
@@ -40,6 +43,11 @@ impl WriterLock {
             .open(FileName::Lock, access)
             .map_err(|e| NpkError::io(folder.path().join(FileName::Lock.to_string()), e))?;
         Ok(WriterLock { file, turn: Mutex::new(()) })
+    }
+
+    /// The file that is locked.
+    pub(crate) fn file(&self) -> &dyn StorageFile {
+        &*self.file
     }
 
     /// Waits for the lock, at most for `timeout`.
@@ -71,6 +79,32 @@ impl WriterLock {
             }
             thread::sleep(sleep.min(timeout - waited));
             sleep = (sleep * 2).min(LONGEST_SLEEP);
+        }
+    }
+
+    /// As [`WriterLock::acquire`], and calls `watch` now and then while it waits; an error of it ends the wait.
+    ///
+    /// # Errors
+    /// `Locked` after the timeout; `Io`; those of `watch`.
+    pub(crate) fn acquire_watched(
+        &self,
+        folder: &dyn Folder,
+        timeout: Option<Duration>,
+        mut watch: impl FnMut() -> NpkResult<()>,
+    ) -> NpkResult<WriterGuard<'_>> {
+        let start = Instant::now();
+        loop {
+            let left = timeout.map(|timeout| timeout.saturating_sub(start.elapsed()));
+            match self.acquire(folder, Some(left.map_or(WATCH, |left| left.min(WATCH)))) {
+                Err(NpkError::Locked { path, .. }) => {
+                    let waited = start.elapsed();
+                    if timeout.is_some_and(|timeout| waited >= timeout) {
+                        return Err(NpkError::Locked { path, waited });
+                    }
+                    watch()?;
+                }
+                other => return other,
+            }
         }
     }
 

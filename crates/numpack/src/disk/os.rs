@@ -7,9 +7,10 @@ use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 use memmap2::MmapOptions;
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -18,7 +19,7 @@ use rustix::io::Errno;
 use crate::disk::mapping::Mapping;
 use crate::disk::name::FileName;
 use crate::disk::seam::{Access, Folder, FsCapabilities, Identity, LockKind, StorageFile};
-use crate::process::Private;
+use crate::process::{Private, without_a_fork};
 
 /// A folder of the local file system.
 #[derive(Debug)]
@@ -27,6 +28,9 @@ pub struct OsFolder {
     dir: Arc<OwnedFd>,
     identity: Identity,
     traits: FsCapabilities,
+    /// One call syncs all files and tells of what was lost.
+    #[cfg(target_os = "linux")]
+    together: bool,
 }
 
 impl OsFolder {
@@ -38,10 +42,59 @@ impl OsFolder {
         let path = std::path::absolute(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&path, flags, Mode::empty())?;
+        OsFolder::of(path, dir)
+    }
+
+    fn of(path: PathBuf, dir: OwnedFd) -> io::Result<OsFolder> {
         let stat = rustix::fs::fstat(&dir)?;
         let identity = identity_of(&stat);
         let traits = traits_of(&dir)?;
-        Ok(OsFolder { path, dir: Arc::new(dir), identity, traits })
+        Ok(OsFolder {
+            path,
+            identity,
+            traits,
+            #[cfg(target_os = "linux")]
+            together: syncs_together(&dir)?,
+            dir: Arc::new(dir),
+        })
+    }
+}
+
+impl OsFolder {
+    /// Permissions that the files of this folder have, where there are some: new ones get the same. The owner, who is
+    /// about to write, may always do so.
+    fn mode_of_files(&self) -> Option<Mode> {
+        [FileName::Log, FileName::Lock].into_iter().find_map(|name| {
+            let stat = rustix::fs::statat(&self.dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            let regular = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file();
+            let mode = Mode::from_raw_mode(stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO);
+            regular.then_some(mode | Mode::RUSR | Mode::WUSR)
+        })
+    }
+
+    /// Makes a file, whose name nothing has.
+    fn make(&self, name: FileName) -> io::Result<File> {
+        let wanted = self.mode_of_files();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mode = wanted.unwrap_or(Mode::from_raw_mode(0o666));
+        let file = File::from(rustix::fs::openat(&self.dir, name.to_string(), flags, mode)?);
+        if let Some(wanted) = wanted
+            && file.metadata()?.mode() & 0o777 != wanted.bits()
+        {
+            // The process's mask took some of them; a file system without permissions keeps its own.
+            rustix::fs::fchmod(&file, wanted).unwrap_or_default();
+        }
+        Ok(file)
+    }
+
+    /// Opens a regular file that is there.
+    fn open_there(&self, name: FileName, access: OFlags) -> io::Result<File> {
+        let flags = access | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = File::from(rustix::fs::openat(&self.dir, name.to_string(), flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name} is not a regular file")));
+        }
+        Ok(file)
     }
 }
 
@@ -49,6 +102,24 @@ impl OsFolder {
 #[cfg_attr(target_os = "linux", expect(clippy::unnecessary_cast, reason = "on macOS a device is an i32"))]
 fn identity_of(stat: &rustix::fs::Stat) -> Identity {
     Identity(stat.st_dev as u64, stat.st_ino)
+}
+
+/// From so many files on one sync of a file system beats one for each: 256 small files took 5 to 200 ms together and
+/// 120 ms one by one, 5,000 of them 0.8 s and 15 s.
+#[cfg(target_os = "linux")]
+const TOGETHER: usize = 64;
+
+/// Whether `syncfs` writes out this file system and tells of bytes that were lost, as it does from Linux 5.8 on.
+#[cfg(target_os = "linux")]
+fn syncs_together(dir: &OwnedFd) -> io::Result<bool> {
+    /// ext2/3/4, tmpfs, XFS, btrfs, F2FS: file systems of this machine.
+    const LOCAL: [u64; 5] = [0xef53, 0x0102_1994, 0x5846_5342, 0x9123_683e, 0xf2f5_2010];
+    let kind = rustix::fs::fstatfs(dir)?.f_type as u64 & 0xffff_ffff;
+    let system = rustix::system::uname();
+    let release = system.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    Ok(LOCAL.contains(&kind) && version >= (5, 8))
 }
 
 #[cfg(target_os = "linux")]
@@ -105,33 +176,47 @@ unsafe impl Folder for OsFolder {
     }
 
     fn open(&self, name: FileName, access: Access) -> io::Result<Arc<dyn StorageFile>> {
-        let flags = match access {
-            Access::Read => OFlags::RDONLY,
-            Access::Write => OFlags::RDWR,
-            Access::OpenOrCreate => OFlags::RDWR | OFlags::CREATE,
-            Access::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
-        } | OFlags::CLOEXEC
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK;
-        let mode = Mode::from_raw_mode(0o666);
-        let open = || rustix::fs::openat(&self.dir, name.to_string(), flags, mode);
-        let file = match open() {
-            // A file that an interrupted call left behind: nothing refers to it, a new one takes its name.
-            Err(Errno::EXIST) if access == Access::Create => {
-                self.remove(name)?;
-                open()?
-            }
-            other => other?,
+        let file = match access {
+            Access::Read => self.open_there(name, OFlags::RDONLY)?,
+            Access::Write => self.open_there(name, OFlags::RDWR)?,
+            Access::OpenOrCreate => match self.open_there(name, OFlags::RDWR) {
+                Err(error) if error.kind() == ErrorKind::NotFound => match self.make(name) {
+                    // Somebody else was faster.
+                    Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                        self.open_there(name, OFlags::RDWR)?
+                    }
+                    other => other?,
+                },
+                other => other?,
+            },
+            Access::Create => match self.make(name) {
+                // A file that an interrupted call left behind: nothing refers to it, a new one takes its name.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                    self.remove(name)?;
+                    self.make(name)?
+                }
+                other => other?,
+            },
         };
-        let file = File::from(file);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(ErrorKind::InvalidInput, format!("{name} is not a regular file")));
-        }
-        let kept = matches!(name, FileName::Lock | FileName::Incoming { number: 0, .. });
-        let private = kept.then(|| Private::new(&file, &self.dir));
+        let (file, private) = match name {
+            FileName::Lock | FileName::Incoming { number: 0, .. } => {
+                // What was opened first says which file it is, and goes when the one to be kept is there.
+                let first = file;
+                let flags = if access == Access::Read { OFlags::RDONLY } else { OFlags::RDWR };
+                let kept = without_a_fork(|| {
+                    let file = self.open_there(name, flags)?;
+                    let private = Private::new(&file, &self.dir);
+                    Ok::<_, io::Error>((file, Some(private)))
+                })?;
+                drop(first);
+                kept
+            }
+            _ => (file, None),
+        };
         Ok(Arc::new(OsFile {
             _private: private,
             file,
+            in_place: self.traits.mapped_writes,
             #[cfg(target_os = "linux")]
             dir: Arc::clone(&self.dir),
         }))
@@ -160,6 +245,22 @@ unsafe impl Folder for OsFolder {
         Ok(rustix::fs::fsync(&self.dir)?)
     }
 
+    #[cfg(target_os = "linux")]
+    fn together_from(&self) -> usize {
+        if self.together { TOGETHER } else { usize::MAX }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn sync_together(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.dir)?)
+    }
+
+    fn reopen(&self) -> io::Result<Arc<dyn Folder>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = rustix::fs::openat(&self.dir, ".", flags, Mode::empty())?;
+        Ok(Arc::new(OsFolder::of(self.path.clone(), dir)?))
+    }
+
     fn sync_name(&self) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.dir, "..", flags, Mode::empty()) {
@@ -169,11 +270,26 @@ unsafe impl Folder for OsFolder {
         }
     }
 
+    fn identity_of(&self, name: FileName) -> io::Result<Identity> {
+        let stat = rustix::fs::statat(&self.dir, name.to_string(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(identity_of(&stat))
+    }
+
     fn check_present(&self) -> io::Result<()> {
         if rustix::fs::fstat(&self.dir)?.st_nlink == 0 {
-            return Err(io::Error::new(ErrorKind::NotFound, "the store's folder was removed"));
+            return Err(io::Error::new(
+                ErrorKind::NotFound,
+                "the store's folder was removed while it was open",
+            ));
         }
-        Ok(())
+        // A folder that was moved, and whose path nothing has taken, is where it is.
+        match rustix::fs::stat(&self.path) {
+            Ok(stat) if identity_of(&stat) != self.identity => {
+                let reason = "another folder took the place of the store's while it was open";
+                Err(io::Error::new(ErrorKind::NotFound, reason))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -182,6 +298,8 @@ struct OsFile {
     /// For the lock of a writer or an ingest, which no child may keep alive. Goes before the descriptors do.
     _private: Option<Private>,
     file: File,
+    /// A store through a mapping cannot fail.
+    in_place: bool,
     #[cfg(target_os = "linux")]
     dir: Arc<OwnedFd>,
 }
@@ -191,6 +309,11 @@ struct OsFile {
 unsafe impl StorageFile for OsFile {
     fn len(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        // Blocks are of 512 bytes, whatever the file system has.
+        Ok(self.file.metadata()?.blocks().saturating_mul(512))
     }
 
     fn identity(&self) -> io::Result<Identity> {
@@ -312,7 +435,14 @@ unsafe impl StorageFile for OsFile {
     }
 
     fn store_word(&self, mapping: &Mapping, offset: u64, value: u64) -> io::Result<()> {
-        mapping.store_word(offset, value)
+        if self.in_place {
+            return mapping.store_word(offset, value);
+        }
+        // A store that needs a block on a full disk would be a signal. After all earlier stores, as promised.
+        fence(Ordering::SeqCst);
+        self.file.write_all_at(&value.to_le_bytes(), offset)?;
+        fence(Ordering::SeqCst);
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use crate::checksum::{combine, crc32c};
 use crate::disk::mapping::{Mapping, PIECE, sealed};
 use crate::disk::seam::StorageFile;
 use crate::parallel;
+use crate::types::room::{lacking, reserve, zeros};
 
 /// Bytes of one write. Larger ones make pages that the system is slow to find; this many fit the
 /// second-level cache.
@@ -58,7 +59,8 @@ pub(crate) fn join(parts: &[(u32, u64)]) -> u32 {
 
 fn write_part(file: &dyn StorageFile, at: u64, part: &[u8]) -> io::Result<u32> {
     let mut crc = 0;
-    let mut copy = Vec::with_capacity(part.len().min(BLOCK));
+    let mut copy = Vec::new();
+    reserve(&mut copy, part.len().min(BLOCK)).map_err(lacking)?;
     for (at, block) in split(at, part, BLOCK) {
         copy.clear();
         for piece in block.chunks(PIECE) {
@@ -109,7 +111,7 @@ fn copy_part(
     len: u64,
 ) -> Result<u32, CopyError> {
     let mut crc = 0;
-    let mut block = vec![0; len.min(BLOCK as u64) as usize];
+    let mut block = zeros(len.min(BLOCK as u64) as usize).map_err(|e| CopyError::Write(lacking(e)))?;
     for at in (0..len).step_by(BLOCK) {
         let block = &mut block[..(len - at).min(BLOCK as u64) as usize];
         source.read_exact_at(block, from + at).map_err(CopyError::Read)?;

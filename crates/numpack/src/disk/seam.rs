@@ -99,13 +99,45 @@ pub unsafe trait Folder: Send + Sync + Debug {
     /// The system's error.
     fn sync(&self) -> io::Result<()>;
 
+    /// The number of files from which on [`Folder::sync_together`] is faster than syncing one after the other; the
+    /// largest number where it cannot be had, or does not tell of lost bytes.
+    fn together_from(&self) -> usize {
+        usize::MAX
+    }
+
+    /// Makes bytes and lengths of all files of the folder durable by one call, and whatever else its file system holds.
+    ///
+    /// # Errors
+    /// The system's error, which may be about a file of somebody else: syncing each file tells.
+    fn sync_together(&self) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The same folder by an open of its own, wherever it is called by now: for a forked child, which shares nothing with
+    /// its parent.
+    ///
+    /// # Errors
+    /// The system's error; `Unsupported` where only the path leads to it.
+    fn reopen(&self) -> io::Result<Arc<dyn Folder>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// Makes the folder's own name durable, as far as its parent can be opened.
     ///
     /// # Errors
     /// The system's error.
     fn sync_name(&self) -> io::Result<()>;
 
-    /// An error when the folder was removed: what is written to its open files is lost with them.
+    /// What tells the file of this name from others.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn identity_of(&self, name: FileName) -> io::Result<Identity> {
+        self.open(name, Access::Read)?.identity()
+    }
+
+    /// An error when the folder was removed, as what is written to its open files is lost with them, or when another
+    /// one has taken its path, where whoever looks for it does not find it.
     ///
     /// # Errors
     /// `NotFound`, or the system's error.
@@ -129,6 +161,14 @@ pub unsafe trait StorageFile: Send + Sync + Debug {
     /// # Errors
     /// The system's error.
     fn len(&self) -> io::Result<u64>;
+
+    /// Bytes that the file takes on the disk, as far as that is known: less than its length when it has holes.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn allocated(&self) -> io::Result<u64> {
+        self.len()
+    }
 
     /// What tells this file from others, whatever name it has.
     ///

@@ -11,6 +11,8 @@ use crate::log::op::{ArrayRecord, FileRecord, Op, Put};
 use crate::rows::deleted::DeletedRows;
 use crate::rows::run::Run;
 use crate::types::dtype::DataType;
+use crate::types::error::NpkResult;
+use crate::types::room::reserve;
 use crate::types::shape::{DELETABLE_ROWS, MAX_ROWS, checked_bytes};
 
 /// Ids of arrays stay below this, so that there is always a next one.
@@ -96,6 +98,8 @@ pub(crate) struct Catalog {
     pub(crate) retired: Vec<FileRecord>,
     /// Arrays with rows written and not yet synced.
     pub(crate) unsynced: BTreeSet<u64>,
+    /// Bytes written to them since.
+    pub(crate) unsynced_bytes: u64,
     /// Arrays with rows replaced since the last checkpoint; only their redo bytes are durable.
     pub(crate) replaced: BTreeSet<u64>,
 }
@@ -129,6 +133,42 @@ impl Catalog {
         self.next_id
     }
 
+    /// Asks for the memory that deletions among these operations need, before any of them is applied: a commit is
+    /// applied whole or not at all.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reserve(&mut self, ops: &[Op]) -> NpkResult<()> {
+        let ends = |runs: &[Run]| {
+            let ends = runs.iter().map(|run| run.start.saturating_add(run.len));
+            ends.max().unwrap_or(0).min(DELETABLE_ROWS)
+        };
+        // Arrays that are not there yet begin without deletions: whether there is room for those is tried out.
+        let try_out = |end| DeletedRows::default().reserve(end);
+        for op in ops {
+            match op {
+                Op::Snapshot { arrays, .. } => {
+                    let arrays =
+                        arrays.iter().filter(|array| array.put.shape.iter().skip(1).all(|&dim| dim > 0));
+                    arrays.map(|array| ends(&array.deleted)).try_for_each(try_out)?;
+                }
+                Op::Delete { id, runs } => {
+                    let Some(array) = self.names.get(id).and_then(|name| self.by_name.get_mut(name)) else {
+                        try_out(ends(runs))?;
+                        continue;
+                    };
+                    if array.row_bytes() > 0 {
+                        let mut deleted = array.deleted.try_clone()?;
+                        deleted.reserve(ends(runs).min(array.physical_rows()))?;
+                        Arc::make_mut(array).deleted = Arc::new(deleted);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Applies one operation of commit `seq`.
     ///
     /// # Errors
@@ -154,14 +194,7 @@ impl Catalog {
                 }
             }
             Op::Delete { id, runs } => {
-                let array = self.change(*id, time_us)?;
-                if array.shape.is_empty() || !inside(runs, array.physical_rows().min(DELETABLE_ROWS)) {
-                    return Err("rows were deleted that are not there");
-                }
-                let deleted = Arc::make_mut(&mut array.deleted);
-                for run in runs {
-                    deleted.insert_run(run.start, run.start + run.len);
-                }
+                delete(self.change(*id, time_us)?, runs)?;
             }
             Op::Compact { generation, .. } if *generation != seq => return Err(WRONG_GENERATION),
             Op::Compact { id, rows, checksum, .. } => {
@@ -179,16 +212,29 @@ impl Catalog {
             }
             Op::Moved => {}
             Op::Rename { id, name } => self.rename(time_us, *id, name)?,
-            Op::Durable => self.unsynced.clear(),
+            Op::Durable => self.all_synced(),
         }
         self.seq = seq;
         Ok(())
     }
 
+    /// Every row written so far is durable.
+    pub(crate) fn all_synced(&mut self) {
+        self.unsynced.clear();
+        self.unsynced_bytes = 0;
+    }
+
     /// The operation that restores this state.
-    pub(crate) fn snapshot(&self) -> Op {
-        let arrays = self.arrays().into_iter().map(|array| snapshot_array(array)).collect();
-        Op::Snapshot { next_id: self.next_id, recycled: self.recycled, arrays }
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn snapshot(&self) -> NpkResult<Op> {
+        let mut arrays = Vec::new();
+        reserve(&mut arrays, self.by_name.len())?;
+        for array in self.arrays() {
+            arrays.push(snapshot_array(array)?);
+        }
+        Ok(Op::Snapshot { next_id: self.next_id, recycled: self.recycled, arrays })
     }
 
     /// Every file that the state needs, the recycled one included.
@@ -214,14 +260,7 @@ impl Catalog {
             if deleted.is_empty() {
                 continue;
             }
-            let array = self.change(put.id, *modified_us)?;
-            if array.shape.is_empty() || !inside(deleted, array.physical_rows().min(DELETABLE_ROWS)) {
-                return Err("rows were deleted that are not there");
-            }
-            let rows = Arc::make_mut(&mut array.deleted);
-            deleted.iter().for_each(|run| {
-                rows.insert_run(run.start, run.start + run.len);
-            });
+            delete(self.change(put.id, *modified_us)?, deleted)?;
         }
         let is_recycled = |file: &FileRecord| {
             self.by_id(file.array).is_some_and(|array| array.generation == file.generation)
@@ -230,14 +269,14 @@ impl Catalog {
             return Err("the recycled file or the next id is one in use");
         }
         // A checkpoint syncs what it describes before it takes its place.
-        self.unsynced.clear();
+        self.all_synced();
         self.next_id = self.next_id.max(next_id);
         self.seq = seq;
         Ok(())
     }
 
     fn put(&mut self, seq: u64, time_us: u64, put: &Put) -> Result<(), Impossible> {
-        checked_bytes(put.dtype, &put.shape)?;
+        let bytes = checked_bytes(put.dtype, &put.shape)?;
         if put.id >= ID_END {
             return Err("the id of an array is beyond all that are given");
         }
@@ -274,6 +313,7 @@ impl Catalog {
         self.by_name.insert(name, Arc::new(state));
         self.next_id = self.next_id.max(put.id + 1);
         self.unsynced.insert(put.id);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
         self.replaced.remove(&put.id);
         Ok(())
     }
@@ -284,7 +324,9 @@ impl Catalog {
         *dim = dim.checked_add(rows).filter(|&rows| rows < MAX_ROWS).ok_or("an array has too many rows")?;
         array.checksum = checksum;
         checked_bytes(array.dtype, &array.shape)?;
+        let bytes = rows.saturating_mul(array.row_bytes());
         self.unsynced.insert(id);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
         Ok(())
     }
 
@@ -305,8 +347,10 @@ impl Catalog {
         array.generation = seq;
         array.checksum = checksum;
         array.deleted = Arc::default();
+        let bytes = array.bytes();
         self.retired.push(old);
         self.unsynced.insert(id);
+        self.unsynced_bytes = self.unsynced_bytes.saturating_add(bytes);
         self.replaced.remove(&id);
         Ok(())
     }
@@ -343,7 +387,25 @@ impl Catalog {
     }
 }
 
-fn snapshot_array(array: &ArrayState) -> ArrayRecord {
+/// Deletes physical rows. Rows without bytes are all alike: there, only their number gets smaller.
+fn delete(array: &mut ArrayState, runs: &[Run]) -> Result<(), Impossible> {
+    const MISSING: Impossible = "rows were deleted that are not there";
+    if array.shape.is_empty() || !inside(runs, array.physical_rows().min(DELETABLE_ROWS)) {
+        return Err(MISSING);
+    }
+    if array.row_bytes() == 0 {
+        let gone = runs.iter().try_fold(0_u64, |sum, run| sum.checked_add(run.len));
+        array.shape[0] = gone.and_then(|gone| array.shape[0].checked_sub(gone)).ok_or(MISSING)?;
+        return Ok(());
+    }
+    let deleted = Arc::make_mut(&mut array.deleted);
+    for run in runs {
+        deleted.insert_run(run.start, run.start + run.len);
+    }
+    Ok(())
+}
+
+fn snapshot_array(array: &ArrayState) -> NpkResult<ArrayRecord> {
     let put = Put {
         id: array.id,
         generation: array.generation,
@@ -353,8 +415,7 @@ fn snapshot_array(array: &ArrayState) -> ArrayRecord {
         reuses_recycled: false,
         name: array.name.to_string(),
     };
-    let deleted = array.deleted.runs().map(|(start, end)| Run { start, len: end - start }).collect();
-    ArrayRecord { put, modified_us: array.modified_us, deleted }
+    Ok(ArrayRecord { put, modified_us: array.modified_us, deleted: array.deleted.to_runs()? })
 }
 
 fn inside(runs: &[Run], rows: u64) -> bool {

@@ -2,32 +2,91 @@
 //!
 //! Decoding trusts no length: every read is checked against the bytes that are there.
 
+use std::path::Path;
+
 use crate::rows::run::Run;
+use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::reserve;
 
-/// What is wrong with a payload, in words.
-pub(crate) type Malformed = &'static str;
+/// Why a payload cannot be decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Malformed {
+    /// What is wrong with it, in words.
+    Reason(&'static str),
+    /// Memory for this many bytes cannot be had.
+    OutOfMemory(u64),
+}
 
-/// Appends fields to a buffer.
+impl From<&'static str> for Malformed {
+    fn from(reason: &'static str) -> Malformed {
+        Malformed::Reason(reason)
+    }
+}
+
+impl Malformed {
+    /// The error for a payload at an offset of a file.
+    pub(crate) fn in_file(self, path: &Path, offset: u64) -> NpkError {
+        match self {
+            Malformed::Reason(reason) => NpkError::corrupted(path, offset, reason),
+            Malformed::OutOfMemory(bytes) => NpkError::OutOfMemory { bytes },
+        }
+    }
+}
+
+/// Appends fields to a buffer. Memory that cannot be had is told by [`Encoder::finish`].
 #[derive(Debug, Default)]
 pub(crate) struct Encoder {
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
+    lacking: Option<NpkError>,
 }
 
 impl Encoder {
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        match reserve(&mut self.bytes, bytes.len()) {
+            Ok(()) => self.bytes.extend_from_slice(bytes),
+            Err(error) => self.lacking = Some(error),
+        }
+    }
+
     pub(crate) fn u8(&mut self, value: u8) {
-        self.bytes.push(value);
+        self.raw(&[value]);
     }
 
     pub(crate) fn u16(&mut self, value: u16) {
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.raw(&value.to_le_bytes());
     }
 
     pub(crate) fn u32(&mut self, value: u32) {
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.raw(&value.to_le_bytes());
     }
 
     pub(crate) fn u64(&mut self, value: u64) {
-        self.bytes.extend_from_slice(&value.to_le_bytes());
+        self.raw(&value.to_le_bytes());
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The bytes from `start` on.
+    pub(crate) fn since(&self, start: usize) -> &[u8] {
+        self.bytes.get(start..).unwrap_or(&[])
+    }
+
+    /// Puts a number in the place of one that was appended as the bytes from `at` on.
+    pub(crate) fn set_u32(&mut self, at: usize, value: u32) {
+        if let Some(field) = self.bytes.get_mut(at..at + 4) {
+            field.copy_from_slice(&value.to_le_bytes());
+        }
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn finish(self) -> NpkResult<Vec<u8>> {
+        self.lacking.map_or(Ok(self.bytes), Err)
     }
 
     pub(crate) fn checksum(&mut self, value: Option<u32>) {
@@ -38,7 +97,7 @@ impl Encoder {
     /// Length, then bytes.
     pub(crate) fn text(&mut self, text: &str) {
         self.varint(text.len() as u64);
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.raw(text.as_bytes());
     }
 
     /// LEB128: seven bits a byte, low bits first.
@@ -114,7 +173,7 @@ impl<'a> Decoder<'a> {
 
     pub(crate) fn text(&mut self) -> Result<&'a str, Malformed> {
         let len = usize::try_from(self.varint()?).map_err(|_| "a text ends behind its record")?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| "a name is not UTF-8")
+        std::str::from_utf8(self.take(len)?).map_err(|_| "a name is not UTF-8".into())
     }
 
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
@@ -126,7 +185,7 @@ impl<'a> Decoder<'a> {
                 return Ok(value);
             }
         }
-        Err("an integer has more than ten bytes")
+        Err("an integer has more than ten bytes".into())
     }
 
     /// A number of items of at least one byte each.
@@ -134,12 +193,14 @@ impl<'a> Decoder<'a> {
         usize::try_from(self.varint()?)
             .ok()
             .filter(|&count| count <= self.rest.len())
-            .ok_or("a list is longer than its record")
+            .ok_or(Malformed::Reason("a list is longer than its record"))
     }
 
     pub(crate) fn runs(&mut self) -> Result<Vec<Run>, Malformed> {
         let count = self.count()?;
-        let mut runs = Vec::with_capacity(count);
+        let mut runs = Vec::new();
+        let out = |_| Malformed::OutOfMemory((count * size_of::<Run>()) as u64);
+        runs.try_reserve_exact(count).map_err(out)?;
         let mut end = 0_u64;
         for _ in 0..count {
             let zigzag = self.varint()?;

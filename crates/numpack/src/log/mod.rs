@@ -7,6 +7,7 @@ pub(crate) mod codec;
 pub(crate) mod op;
 pub(crate) mod reader;
 pub(crate) mod record;
+pub(crate) mod redo;
 #[cfg(test)]
 mod vectors;
 pub(crate) mod writer;

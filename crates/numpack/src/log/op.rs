@@ -7,6 +7,7 @@ use super::codec::{Decoder, Encoder, Malformed};
 use crate::disk::FileName;
 use crate::rows::run::Run;
 use crate::types::dtype::DataType;
+use crate::types::error::NpkResult;
 
 /// Flag of an operation that a reader may step over when it does not know the tag.
 const MAY_IGNORE: u16 = 1;
@@ -189,18 +190,21 @@ impl Op {
 }
 
 /// The payload that says `ops`.
-pub(crate) fn encode(ops: &[Op]) -> Vec<u8> {
+///
+/// # Errors
+/// `OutOfMemory`.
+pub(crate) fn encode(ops: &[Op]) -> NpkResult<Vec<u8>> {
     let mut out = Encoder::default();
     for op in ops {
         out.u16(op.tag());
         out.u16(op.flags());
-        let length_at = out.bytes.len();
+        let length_at = out.len();
         out.u32(0);
         op.encode_body(&mut out);
-        let len = (out.bytes.len() - length_at - 4) as u32;
-        out.bytes[length_at..length_at + 4].copy_from_slice(&len.to_le_bytes());
+        let len = (out.len() - length_at).saturating_sub(4) as u32;
+        out.set_u32(length_at, len);
     }
-    out.bytes
+    out.finish()
 }
 
 /// The operations of a payload.
@@ -215,9 +219,9 @@ pub(crate) fn decode(payload: &[u8]) -> Result<Vec<Op>, Malformed> {
         let mut body = Decoder::new(input.take(len as usize)?);
         match Op::decode_body(tag, &mut body)? {
             Some(op) if body.is_empty() => ops.push(op),
-            Some(_) => return Err("an operation is longer than its fields"),
+            Some(_) => return Err("an operation is longer than its fields".into()),
             None if flags & MAY_IGNORE != 0 => {}
-            None => return Err("an operation is of a kind that this program does not know"),
+            None => return Err("an operation is of a kind that this program does not know".into()),
         }
     }
     Ok(ops)

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::op::{self, Op};
@@ -10,11 +10,17 @@ use super::record::{self, BadHeader, FILE_HEADER, FileHeader, HEADER, Header};
 use crate::checksum::crc32c;
 use crate::disk::{Access, FileName, Folder, StorageFile};
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::zeros;
 
 /// Bytes read at once when records follow one another.
 const WINDOW: usize = 256 << 10;
 /// Bytes read at once behind a record with more redo bytes than this, which are stepped over.
 const SMALL_WINDOW: usize = 4 << 10;
+
+/// A log longer than this is looked at for holes.
+const LONG: u64 = 64 << 30;
+/// So many times what is on the disk may a long log be, where the file system compresses.
+const HOLES: u64 = 1000;
 
 /// An open log.
 #[derive(Debug)]
@@ -78,6 +84,7 @@ impl LogFile {
             }
             _ => NpkError::io(&path, e),
         })?;
+        refuse_holes(&*file, &path)?;
         match FileHeader::decode(&bytes) {
             Ok(header) => Ok(LogFile { file, header, path }),
             Err(BadHeader::Damaged(offset, reason)) => Err(NpkError::corrupted(path, offset, reason)),
@@ -97,10 +104,7 @@ impl LogFile {
     /// # Errors
     /// `Io`.
     pub(crate) fn redo(&self, record: &Record) -> NpkResult<Option<Vec<u8>>> {
-        let len = usize::try_from(record.redo_len).unwrap_or(usize::MAX);
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(len).map_err(|_| NpkError::OutOfMemory { bytes: record.redo_len })?;
-        bytes.resize(len, 0);
+        let mut bytes = zeros(usize::try_from(record.redo_len).unwrap_or(usize::MAX))?;
         match read_exact(&*self.file, &mut bytes, record.redo_at) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             other => other.map_err(|e| NpkError::io(&self.path, e))?,
@@ -114,7 +118,7 @@ impl LogFile {
     /// `Io`.
     pub(crate) fn redo_is_whole(&self, record: &Record) -> NpkResult<bool> {
         let mut crc = 0;
-        let mut window = vec![0; WINDOW.min(record.redo_len as usize)];
+        let mut window = zeros(WINDOW.min(record.redo_len as usize))?;
         let (mut at, mut left) = (record.redo_at, record.redo_len);
         while left > 0 {
             let part = window.len().min(left as usize);
@@ -127,6 +131,21 @@ impl LogFile {
         }
         Ok(crc == record.redo_crc)
     }
+}
+
+/// An error for a log of holes: no writer makes one, and reading through it would take hours.
+fn refuse_holes(file: &dyn StorageFile, path: &Path) -> NpkResult<()> {
+    let io = |e| NpkError::io(path, e);
+    let len = file.len().map_err(io)?;
+    if len <= LONG {
+        return Ok(());
+    }
+    let there = file.allocated().map_err(io)?;
+    if there < len / HOLES {
+        let reason = format!("the log is {len} bytes long and only {there} of them are on the disk");
+        return Err(NpkError::corrupted(path, there, reason));
+    }
+    Ok(())
 }
 
 /// A walk over the records of a log.
@@ -193,7 +212,7 @@ impl<'a> Cursor<'a> {
         }
         let ops = match op::decode(payload) {
             Ok(ops) => ops,
-            Err(reason) => return Err(NpkError::corrupted(&self.log.path, offset, reason)),
+            Err(malformed) => return Err(malformed.in_file(&self.log.path, offset)),
         };
         let redo_at = payload_at + u64::from(header.payload_len);
         let next = Position { offset: end, seq: Some(header.seq), crc: header.crc };

@@ -7,6 +7,8 @@
 
 use super::op::{self, Op};
 use crate::checksum::crc32c;
+use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::reserve;
 
 /// Version of the format that this program writes, and the newest it reads.
 pub(crate) const VERSION: u32 = 1;
@@ -124,20 +126,33 @@ pub(crate) struct Framed {
     pub(crate) padding: usize,
 }
 
-/// Frames a commit. `None` when the payload is longer than a record can hold.
-pub(crate) fn frame(seed: u32, seq: u64, time_us: u64, ops: &[Op], redo: &[&[u8]]) -> Option<Framed> {
-    let payload = op::encode(ops);
+/// Frames a commit.
+///
+/// # Errors
+/// `InvalidArgument` when the payload is longer than a record can hold; `OutOfMemory`.
+pub(crate) fn frame(seed: u32, seq: u64, time_us: u64, ops: &[Op], redo: &[&[u8]]) -> NpkResult<Framed> {
+    let payload = op::encode(ops)?;
     let redo_crc = redo.iter().fold(0, |crc, part| crc32c(crc, part));
     let redo_len = redo.iter().map(|part| part.len() as u64).sum();
-    let mut header =
-        Header { crc: 0, redo_crc, seq, time_us, payload_len: u32::try_from(payload.len()).ok()?, redo_len };
-    let total = header.total()?;
+    let payload_len = u32::try_from(payload.len()).map_err(|_| too_large())?;
+    let mut header = Header { crc: 0, redo_crc, seq, time_us, payload_len, redo_len };
+    let total = header.total().ok_or_else(too_large)?;
     header.crc = chain(seed, &header.encode(), &payload);
-    let mut head = Vec::with_capacity(HEADER + payload.len() + ALIGN as usize);
+    let mut head = Vec::new();
+    reserve(&mut head, HEADER + payload.len())?;
     head.extend_from_slice(&header.encode());
     head.extend_from_slice(&payload);
     let padding = (total - HEADER as u64 - payload.len() as u64 - redo_len) as usize;
-    Some(Framed { head, crc: header.crc, total, padding })
+    Ok(Framed { head, crc: header.crc, total, padding })
+}
+
+/// The error for a commit whose operations do not fit a record.
+fn too_large() -> NpkError {
+    NpkError::InvalidArgument {
+        argument: "commit",
+        value: "more than 4 GiB of row numbers".into(),
+        reason: "split the call into several",
+    }
 }
 
 /// Checksum of a record whose predecessor's is `seed`.

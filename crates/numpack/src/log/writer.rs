@@ -110,27 +110,15 @@ pub(crate) fn write_next(
 ) -> NpkResult<Tail> {
     let path = folder.path().join(FileName::NextLog.to_string());
     let io = |e| NpkError::io(&path, e);
-    let framed = record::frame(header.seed(), seq, time_us, std::slice::from_ref(snapshot), &[])
-        .ok_or_else(too_large)?;
+    let framed = record::frame(header.seed(), seq, time_us, std::slice::from_ref(snapshot), &[])?;
     let file = folder.open(FileName::NextLog, Access::Create).map_err(io)?;
     let end = FILE_HEADER + framed.total;
     let allocated = end + STEP;
     file.allocate(0, allocated).map_err(io)?;
-    let mut bytes = header.encode().to_vec();
-    bytes.extend_from_slice(&framed.head);
-    bytes.resize(end as usize, 0);
-    file.write_at(&[&bytes], 0).map_err(io)?;
+    let zeros = [0; 8];
+    file.write_at(&[&header.encode(), &framed.head, &zeros[..framed.padding]], 0).map_err(io)?;
     file.sync().map_err(io)?;
     let log = LogFile { file, header, path: folder.path().join(FileName::Log.to_string()) };
     let position = Position { offset: end, seq: Some(seq), crc: framed.crc };
     Ok(Tail { log: Arc::new(log), position, snapshot_end: end, allocated })
-}
-
-/// The error for a commit whose operations do not fit a record.
-pub(crate) fn too_large() -> NpkError {
-    NpkError::InvalidArgument {
-        argument: "commit",
-        value: "more than 4 GiB of row numbers".into(),
-        reason: "split the call into several",
-    }
 }

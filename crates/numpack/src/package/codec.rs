@@ -7,6 +7,7 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use super::format::{BLOCK, Codec};
 use crate::types::dtype::DataType;
+use crate::types::room::{lacking, lengthen, reserve};
 
 /// Bytes in the middle of a block that are tried in every way.
 const SAMPLE: usize = 16 << 10;
@@ -91,13 +92,14 @@ impl Scratch {
     ) -> std::io::Result<usize> {
         let mut source = &self.raw[range];
         if codec != Codec::Zstd {
-            self.shuffled.resize(source.len().max(self.shuffled.len()), 0);
+            lengthen(&mut self.shuffled, source.len()).map_err(lacking)?;
             let shuffled = &mut self.shuffled[..source.len()];
             super::shuffle::shuffle(source, item, codec == Codec::DistancesZstd, shuffled);
             source = shuffled;
         }
         self.packed.clear();
-        self.packed.reserve(zstd::zstd_safe::compress_bound(source.len().max(BLOCK as usize)));
+        let bound = zstd::zstd_safe::compress_bound(source.len().max(BLOCK as usize));
+        reserve(&mut self.packed, bound).map_err(lacking)?;
         compressor(&mut self.compressor, level)?.compress_to_buffer(source, &mut self.packed)
     }
 
@@ -108,10 +110,10 @@ impl Scratch {
             std::mem::swap(&mut self.raw, &mut self.packed);
             return Ok(self.raw.len() == len);
         }
-        self.raw.resize(len.max(self.raw.len()), 0);
+        lengthen(&mut self.raw, len).map_err(lacking)?;
         let shuffled = codec != Codec::Zstd;
         if shuffled {
-            self.shuffled.resize(len.max(self.shuffled.len()), 0);
+            lengthen(&mut self.shuffled, len).map_err(lacking)?;
         }
         let target = if shuffled { &mut self.shuffled[..len] } else { &mut self.raw[..len] };
         let decompressor = match &mut self.decompressor {

@@ -88,7 +88,10 @@ pub(super) fn header() -> [u8; HEADER as usize] {
 }
 
 /// Index and trailer, for an index that begins at `offset`.
-pub(super) fn ending(entries: &[Entry], offset: u64) -> Vec<u8> {
+///
+/// # Errors
+/// `OutOfMemory`.
+pub(super) fn ending(entries: &[Entry], offset: u64) -> NpkResult<Vec<u8>> {
     let mut encoder = Encoder::default();
     encoder.varint(entries.len() as u64);
     for entry in entries {
@@ -105,17 +108,17 @@ pub(super) fn ending(entries: &[Entry], offset: u64) -> Vec<u8> {
             encoder.u32(block.crc);
         }
     }
-    let (len, crc) = (encoder.bytes.len() as u64, crc32c(0, &encoder.bytes));
-    let start = encoder.bytes.len();
+    let start = encoder.len();
+    let (len, crc) = (start as u64, crc32c(0, encoder.since(0)));
     encoder.u64(offset);
     encoder.u64(len);
     encoder.u32(crc);
     encoder.u32(VERSION);
     // Must-understand flags.
     encoder.u32(0);
-    encoder.u32(crc32c(0, &encoder.bytes[start..]));
-    encoder.bytes.extend_from_slice(END_MAGIC);
-    encoder.bytes
+    encoder.u32(crc32c(0, encoder.since(start)));
+    encoder.raw(END_MAGIC);
+    encoder.finish()
 }
 
 /// Reads the index at the end of a package.
@@ -133,14 +136,14 @@ pub(super) fn read_index(file: &File, path: &Path) -> NpkResult<Vec<Entry>> {
     if trailer[32..] != *END_MAGIC {
         return Err(no_trailer(file, path, len));
     }
-    let damaged = |reason: Malformed| NpkError::corrupted(path, end, reason);
+    let damaged = |malformed: Malformed| malformed.in_file(path, end);
     let Trailer { offset, index_len, crc } =
         Trailer::decode(&trailer, path).map_err(|failed| match failed {
             Failed::Malformed(reason) => damaged(reason),
             Failed::Other(error) => error,
         })?;
     if offset < HEADER || offset.checked_add(index_len) != Some(end) {
-        return Err(damaged("the index does not lie before the trailer"));
+        return Err(damaged("the index does not lie before the trailer".into()));
     }
     let out = || NpkError::OutOfMemory { bytes: index_len };
     let index_len = usize::try_from(index_len).map_err(|_| out())?;
@@ -151,7 +154,7 @@ pub(super) fn read_index(file: &File, path: &Path) -> NpkResult<Vec<Entry>> {
     if crc32c(0, &bytes) != crc {
         return Err(NpkError::corrupted(path, offset, "the checksum of the index does not match"));
     }
-    decode_index(&bytes, offset).map_err(|reason| NpkError::corrupted(path, offset, reason))
+    decode_index(&bytes, offset).map_err(|malformed| malformed.in_file(path, offset))
 }
 
 /// An error when the header is not the one of the version that the trailer named.
@@ -184,7 +187,7 @@ impl Trailer {
         let (offset, index_len, crc) = (decoder.u64()?, decoder.u64()?, decoder.u32()?);
         let (version, flags, own) = (decoder.u32()?, decoder.u32()?, decoder.u32()?);
         if crc32c(0, &bytes[..28]) != own {
-            return Err(Failed::Malformed("the checksum of the trailer does not match"));
+            return Err(Failed::Malformed("the checksum of the trailer does not match".into()));
         }
         if version != VERSION || flags != 0 {
             let file = path.to_owned();
@@ -212,18 +215,21 @@ fn decode_index(bytes: &[u8], end: u64) -> Result<Vec<Entry>, Malformed> {
     let mut decoder = Decoder::new(bytes);
     let count = decoder.count()?;
     // An array takes at least eight bytes: memory follows the bytes that are there, not the number they say.
-    let mut entries: Vec<Entry> = Vec::with_capacity(count.min(bytes.len() / 8));
+    let mut entries: Vec<Entry> = Vec::new();
+    let least = count.min(bytes.len() / 8);
+    let out = |_| Malformed::OutOfMemory((least * size_of::<Entry>()) as u64);
+    entries.try_reserve_exact(least).map_err(out)?;
     let mut at = HEADER;
     for _ in 0..count {
         let entry = decode_entry(&mut decoder)?;
         if entries.last().is_some_and(|last| last.name >= entry.name) {
-            return Err("the arrays are not in the order of their names");
+            return Err("the arrays are not in the order of their names".into());
         }
         at = at.checked_add(entry.packed_bytes()).ok_or("the blocks are longer than the file")?;
         entries.push(entry);
     }
     if !decoder.is_empty() || at != end {
-        return Err("the blocks do not fill the file up to the index");
+        return Err("the blocks do not fill the file up to the index".into());
     }
     Ok(entries)
 }
@@ -234,7 +240,7 @@ fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, Malformed> {
     let dtype = DataType::from_code(decoder.u8()?).ok_or("a dtype is unknown")?;
     let dims = decoder.count()?;
     if dims > 255 {
-        return Err("an array has more than 255 dimensions");
+        return Err("an array has more than 255 dimensions".into());
     }
     let shape = (0..dims).map(|_| decoder.varint()).collect::<Result<Vec<u64>, _>>()?;
     let total = checked_bytes(dtype, &shape)?;
@@ -243,7 +249,7 @@ fn decode_entry(decoder: &mut Decoder<'_>) -> Result<Entry, Malformed> {
     let checksum = decoder.u32()?;
     let count = decoder.count()?;
     if count as u64 != total.div_ceil(BLOCK) {
-        return Err("an array has another number of blocks than its shape needs");
+        return Err("an array has another number of blocks than its shape needs".into());
     }
     let blocks = (0..count).map(|index| decode_block(decoder, block_bytes(total, index)));
     let blocks = blocks.collect::<Result<Vec<_>, _>>()?;
@@ -255,12 +261,12 @@ fn check_deleted(deleted: &[Run], shape: &[u64]) -> Result<(), Malformed> {
     let mut end = 0;
     for run in deleted {
         if run.len == 0 || run.start < end {
-            return Err("the deleted rows are not in order");
+            return Err("the deleted rows are not in order".into());
         }
         end = run.start + run.len;
     }
     if end > shape.first().copied().unwrap_or(0) {
-        return Err("rows are deleted that are not there");
+        return Err("rows are deleted that are not there".into());
     }
     Ok(())
 }
@@ -271,13 +277,13 @@ fn decode_block(decoder: &mut Decoder<'_>, bytes: usize) -> Result<Block, Malfor
         1 => Codec::Zstd,
         2 => Codec::ShuffledZstd,
         3 => Codec::DistancesZstd,
-        _ => return Err("a block is stored in an unknown way"),
+        _ => return Err("a block is stored in an unknown way".into()),
     };
     let len = u32::try_from(decoder.varint()?).map_err(|_| "a block is too long")?;
     // A block that compression would make longer is stored as it is.
     let fits = if codec == Codec::Stored { len as usize == bytes } else { (len as usize) < bytes };
     if !fits {
-        return Err("a block has another length than its contents allow");
+        return Err("a block has another length than its contents allow".into());
     }
     Ok(Block { codec, len, crc: decoder.u32()? })
 }

@@ -30,7 +30,7 @@ fn write(path: &Path, parts: &[(Entry, Vec<u8>)]) {
     let mut bytes = format::header().to_vec();
     parts.iter().for_each(|(_, stored)| bytes.extend_from_slice(stored));
     let entries: Vec<Entry> = parts.iter().map(|(entry, _)| entry.clone()).collect();
-    bytes.extend_from_slice(&format::ending(&entries, bytes.len() as u64));
+    bytes.extend_from_slice(&format::ending(&entries, bytes.len() as u64).unwrap());
     fs::write(path, bytes).unwrap();
 }
 
@@ -177,7 +177,7 @@ fn documented() -> Entry {
 fn the_bytes_of_the_document() {
     let mut bytes = format::header().to_vec();
     bytes.extend_from_slice(&[1, 0, 2, 0, 3, 0]);
-    bytes.extend_from_slice(&format::ending(&[documented()], HEADER + 6));
+    bytes.extend_from_slice(&format::ending(&[documented()], HEADER + 6).unwrap());
     let text: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(bytes, vector("package"), "{}", text.join(" "));
     let dir = tempfile::tempdir().unwrap();

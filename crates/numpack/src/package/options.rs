@@ -1,5 +1,7 @@
 //! What a caller may choose of packing and unpacking.
 
+use std::time::Duration;
+
 use crate::options::Durability;
 
 /// Numbers that were shuffled gain little from higher levels.
@@ -12,12 +14,19 @@ pub struct PackOptions {
     pub(super) keep_deleted: bool,
     pub(super) overwrite: bool,
     pub(super) durability: Durability,
+    pub(super) lock_timeout: Option<Duration>,
 }
 
 impl Default for PackOptions {
     fn default() -> Self {
         let durability = Durability::Power;
-        PackOptions { level: Some(LEVEL), keep_deleted: false, overwrite: false, durability }
+        PackOptions {
+            level: Some(LEVEL),
+            keep_deleted: false,
+            overwrite: false,
+            durability,
+            lock_timeout: None,
+        }
     }
 }
 
@@ -45,6 +54,13 @@ impl PackOptions {
     #[must_use]
     pub fn keep_deleted(mut self, keep: bool) -> Self {
         self.keep_deleted = keep;
+        self
+    }
+
+    /// How long packing waits for writers, where it must keep them out; without end if `None`, the default.
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.lock_timeout = timeout;
         self
     }
 

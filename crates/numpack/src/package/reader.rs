@@ -15,6 +15,7 @@ use crate::options::{Mode, OpenOptions};
 use crate::parallel;
 use crate::store::{Existing, IncomingFile, Ingest, NewArray, Store};
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::{copied, lengthen};
 
 /// Files that are open at the same time.
 const OPEN_FILES: usize = 64;
@@ -180,7 +181,7 @@ impl<'a> Package<'a> {
     ) -> NpkResult<()> {
         let mut now = self.begin();
         let kits = ScratchPool::default();
-        let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect();
+        let arrays: Vec<NewArray> = self.entries.iter().map(new_array).collect::<NpkResult<_>>()?;
         for array in &arrays {
             // What the index says of an array is wrong, not what the caller gave.
             array.check().map_err(|error| match error {
@@ -267,7 +268,8 @@ impl<'a> Package<'a> {
         let io = |e| NpkError::io(self.path, e);
         let damaged = |reason: &str| NpkError::corrupted(self.path, job.from, reason);
         kits.with(|kit| {
-            kit.packed.resize(job.block.len as usize, 0);
+            kit.packed.truncate(job.block.len as usize);
+            lengthen(&mut kit.packed, job.block.len as usize)?;
             self.file.read_exact_at(&mut kit.packed, job.from).map_err(|error| match error.kind() {
                 std::io::ErrorKind::UnexpectedEof => damaged("the package ends in a block"),
                 _ => io(error),
@@ -287,7 +289,7 @@ impl<'a> Package<'a> {
     }
 }
 
-fn new_array(entry: &Entry) -> NewArray {
-    let Entry { name, dtype, shape, deleted, .. } = entry.clone();
-    NewArray { name, dtype, shape, deleted }
+fn new_array(entry: &Entry) -> NpkResult<NewArray> {
+    let (name, shape, deleted) = (entry.name.clone(), entry.shape.clone(), copied(&entry.deleted)?);
+    Ok(NewArray { name, dtype: entry.dtype, shape, deleted })
 }

@@ -1,5 +1,6 @@
 //! Packing: blocks are read and compressed by all threads while the ones before are written.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
@@ -14,10 +15,10 @@ use crate::checksum::{combine, crc32c};
 use crate::disk::Partial;
 use crate::options::{Durability, Mode, OpenOptions};
 use crate::parallel;
-use crate::rows::run::Run;
 use crate::store::Store;
 use crate::store::{Snapshot, SnapshotArray};
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::lengthen;
 
 /// Blocks that each thread gets at once: enough that none waits long for another.
 const BLOCKS_A_THREAD: usize = 8;
@@ -30,13 +31,15 @@ const MOST_BLOCKS: usize = 64;
 /// `progress` is called from this thread, and must not write to the store.
 ///
 /// The package holds one commit, also while others write: rows replaced meanwhile make it start again, with
-/// writers waiting until it is done. It gets its name when it is whole.
+/// writers waiting until it is done, and so do more arrays than can be open at once. While it waits for writers,
+/// `progress` is told of nothing done of nothing. It gets its name when it is whole.
 ///
 /// # Errors
 /// `InvalidArgument` when `source` holds no store, when the target lies in it or is a folder, or for a level
 /// that zstd does not have; `Io` of kind `NotFound` when nothing is at `source`, of kind `AlreadyExists`
 /// when there is a target and `overwrite` is off, of kind `Interrupted` when `progress` breaks; `Corrupted`
-/// when an array has not the checksum it was committed with.
+/// when an array has not the checksum it was committed with; `Locked` when writers do not let go for
+/// [`PackOptions::lock_timeout`].
 pub fn pack(
     source: impl AsRef<Path>,
     target: Option<&Path>,
@@ -52,10 +55,17 @@ pub fn pack(
     if source.canonicalize().is_ok_and(|store| partial.target().starts_with(store)) {
         return Err(refused("target", &target, "it lies in the store"));
     }
-    store.with_snapshot(|snapshot| {
-        partial.handle().set_len(0).map_err(|e| NpkError::io(&target, e))?;
-        Writer::new(snapshot, partial.handle(), &target, options).write(&mut progress)
-    })?;
+    let progress = RefCell::new(&mut progress);
+    let waiting = Progress { done: 0, total: 0 };
+    store.with_snapshot(
+        options.lock_timeout,
+        || report(&mut **progress.borrow_mut(), source, waiting),
+        |snapshot| {
+            partial.handle().set_len(0).map_err(|e| NpkError::io(&target, e))?;
+            let writer = Writer::new(snapshot, partial.handle(), &target, options)?;
+            writer.write(&mut **progress.borrow_mut())
+        },
+    )?;
     let durable = options.durability == Durability::Power;
     if durable {
         partial.handle().sync_all().map_err(|e| NpkError::io(&target, e))?;
@@ -145,16 +155,23 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn new(snapshot: &'a Snapshot<'a>, file: &'a File, path: &'a Path, options: PackOptions) -> Writer<'a> {
+    fn new(
+        snapshot: &'a Snapshot<'a>,
+        file: &'a File,
+        path: &'a Path,
+        options: PackOptions,
+    ) -> NpkResult<Writer<'a>> {
         let mut order: Vec<usize> = (0..snapshot.arrays().len()).collect();
         order.sort_unstable_by_key(|&index| &*snapshot.arrays()[index].name);
-        let entries: Vec<Entry> =
-            order.iter().map(|&index| entry(snapshot, index, options.keep_deleted)).collect();
+        let entries: Vec<Entry> = order
+            .iter()
+            .map(|&index| entry(snapshot, index, options.keep_deleted))
+            .collect::<NpkResult<_>>()?;
         let total = entries.iter().map(Entry::bytes).sum();
         let waiting = order.into_iter().enumerate().rev().collect();
         let (kits, progress) = (ScratchPool::default(), Progress { done: 0, total });
         let current = None;
-        Writer { snapshot, file, path, options, kits, entries, waiting, current, at: HEADER, progress }
+        Ok(Writer { snapshot, file, path, options, kits, entries, waiting, current, at: HEADER, progress })
     }
 
     /// Writes the package; `None` when a replace came in between.
@@ -185,7 +202,7 @@ impl<'a> Writer<'a> {
             }
         }
         self.check_sums()?;
-        self.file.write_all_at(&format::ending(&self.entries, self.at), self.at).map_err(io)?;
+        self.file.write_all_at(&format::ending(&self.entries, self.at)?, self.at).map_err(io)?;
         Ok(Some(()))
     }
 
@@ -237,15 +254,14 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn entry(snapshot: &Snapshot<'_>, index: usize, keep_deleted: bool) -> Entry {
+fn entry(snapshot: &Snapshot<'_>, index: usize, keep_deleted: bool) -> NpkResult<Entry> {
     let state = &snapshot.arrays()[index];
-    let runs = state.deleted.runs().map(|(start, end)| Run { start, len: end - start });
     let (shape, deleted) = match keep_deleted {
-        true => (state.shape.clone(), runs.collect()),
+        true => (state.shape.clone(), state.deleted.to_runs()?),
         false => (state.logical_shape(), Vec::new()),
     };
     let (name, dtype) = (state.name.to_string(), state.dtype);
-    Entry { name, dtype, shape, deleted, checksum: 0, blocks: Vec::new() }
+    Ok(Entry { name, dtype, shape, deleted, checksum: 0, blocks: Vec::new() })
 }
 
 impl Job {
@@ -255,7 +271,7 @@ impl Job {
 
     fn pack(self, kits: &ScratchPool, level: Option<i32>) -> NpkResult<Packed> {
         kits.with(|kit| {
-            kit.raw.resize(self.len.max(kit.raw.len()), 0);
+            lengthen(&mut kit.raw, self.len)?;
             let raw = &mut kit.raw[..self.len];
             match self.array.physical {
                 true => self.array.opened.read_physical(self.at, raw)?,

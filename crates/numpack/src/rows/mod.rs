@@ -2,6 +2,7 @@
 
 pub(crate) mod deleted;
 mod mask;
+pub(crate) mod places;
 pub(crate) mod plan;
 pub(crate) mod run;
 mod selection;

@@ -68,17 +68,34 @@ impl Steps {
         (self.step == 1).then(|| self.first..self.first + self.count)
     }
 
+    /// From the lowest row to behind the highest.
+    pub(crate) fn span(&self) -> Range<u64> {
+        match self.count {
+            0 => 0..0,
+            count if self.step > 0 => self.first..self.row(count - 1) + 1,
+            count => self.row(count - 1)..self.first + 1,
+        }
+    }
+
+    /// The places of the rows that are in a range.
+    pub(crate) fn places_among(&self, rows: &Range<u64>) -> Range<u64> {
+        let step = self.step.unsigned_abs();
+        // Places whose rows come before a row, in the direction of the steps.
+        let up_to = |row: u64| row.saturating_sub(self.first).div_ceil(step);
+        let down_to = |row: u64| (self.first + 1).saturating_sub(row).div_ceil(step);
+        let places = if self.step > 0 {
+            up_to(rows.start)..up_to(rows.end)
+        } else {
+            down_to(rows.end)..down_to(rows.start)
+        };
+        places.start.min(self.count)..places.end.min(self.count)
+    }
+
     /// The same rows in increasing order.
     pub(crate) fn ascending(self) -> Steps {
         if self.step > 0 {
             return self;
         }
         Steps { first: self.row(self.count - 1), step: -self.step, count: self.count }
-    }
-
-    /// Whether a row is among them; they are in increasing order.
-    pub(crate) fn contains(&self, row: u64) -> bool {
-        let step = self.step.unsigned_abs();
-        row >= self.first && (row - self.first).is_multiple_of(step) && (row - self.first) / step < self.count
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ndarray::ArrayD;
@@ -106,6 +107,11 @@ impl Store {
     /// What commits through this handle survive.
     pub(crate) fn durability(&self) -> Durability {
         self.shared.options.durability
+    }
+
+    /// How long calls wait for other writers; `None` without end.
+    pub(crate) fn lock_timeout(&self) -> Option<Duration> {
+        self.shared.options.lock_timeout
     }
 
     /// The store's folder.
@@ -451,10 +457,11 @@ impl Store {
     /// Checks log and data files against each other and reports every finding. Changes nothing.
     ///
     /// # Errors
-    /// `Io` when the folder cannot be read; what is wrong with its contents is in the report.
+    /// `Io` when the folder cannot be read; `Locked` when writers never rest and do not let go; `OutOfMemory`. What is
+    /// wrong with the store's contents is in the report.
     pub fn verify(&self) -> NpkResult<Report> {
         let core = self.core()?;
-        verify(&core)
+        verify(&core, self.lock_timeout())
     }
 
     /// A shape of whole rows for `len` elements, or one that the verb will refuse with the right error.

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ndarray::ArrayD;
@@ -42,7 +43,7 @@ impl Store {
     /// # Errors
     /// `Locked`, `Corrupted`, `Io`.
     pub fn get_array_views(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<ArrayView>> {
-        ArrayView::of_one_commit(self.core()?, wanted)
+        ArrayView::of_one_commit(self.core()?, self.lock_timeout(), wanted)
     }
 }
 
@@ -75,9 +76,10 @@ impl ArrayView {
 
     pub(crate) fn of_one_commit(
         core: Arc<StoreState>,
+        timeout: Option<Duration>,
         wanted: impl Fn(&str) -> bool,
     ) -> NpkResult<Vec<ArrayView>> {
-        let sources = core.view_sources(wanted)?;
+        let sources = core.view_sources(timeout, wanted)?;
         sources.into_iter().map(|source| Self::over(Arc::clone(&core), source)).collect()
     }
 

@@ -157,14 +157,17 @@ fn prefix(path: &Path) -> String {
 /// For programs that use `?` on their own I/O beside calls of the store.
 impl From<io::Error> for NpkError {
     fn from(source: io::Error) -> Self {
-        NpkError::Io { path: PathBuf::new(), source }
+        NpkError::io(PathBuf::new(), source)
     }
 }
 
 impl NpkError {
     /// Wraps an I/O error with the path it is about.
     pub(crate) fn io(path: impl Into<PathBuf>, source: io::Error) -> Self {
-        NpkError::Io { path: path.into(), source }
+        match source.downcast::<NpkError>() {
+            Ok(lacking) => lacking,
+            Err(source) => NpkError::Io { path: path.into(), source },
+        }
     }
 
     /// Damage seen in `file` at `offset`.

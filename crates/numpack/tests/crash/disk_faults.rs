@@ -171,70 +171,76 @@ fn check_works(store: &Store, expected: &mut Contents, what: &str) {
 
 #[test]
 fn a_process_that_dies_anywhere_leaves_before_or_after() {
-    let mut deaths = 0;
-    for scene in &SCENES {
-        let dir = scratch();
-        let start = dir.path().join("start");
-        (scene.setup)(&start);
-        let before = seen_by_a_new_core(&start);
-        let done = copy(&start, &dir.path().join("done"));
-        (scene.act)(&plain(&done)).unwrap();
-        let after = seen_by_a_new_core(&done);
-        for (n, halves) in (0..).flat_map(|n| [(n, 0), (n, 1), (n, 2)]) {
-            let what = format!("{}: death at call {n}, {halves} halves done", scene.name);
-            let path = copy(&start, &dir.path().join(format!("{n}-{halves}")));
-            let stop = Stop::new(n, halves);
-            let store = Store::open_folder(Disk::new(&path, stop.clone(), None), OpenOptions::new());
-            let result = store.and_then(|store| (scene.act)(&store));
-            if !stop.happened() {
-                result.unwrap();
-                break;
+    // A child that another test starts shares the lock of an ingest until it runs its program.
+    alone(module_path!(), "a_process_that_dies_anywhere_leaves_before_or_after", |_dir| {
+        let mut deaths = 0;
+        for scene in &SCENES {
+            let dir = scratch();
+            let start = dir.path().join("start");
+            (scene.setup)(&start);
+            let before = seen_by_a_new_core(&start);
+            let done = copy(&start, &dir.path().join("done"));
+            (scene.act)(&plain(&done)).unwrap();
+            let after = seen_by_a_new_core(&done);
+            for (n, halves) in (0..).flat_map(|n| [(n, 0), (n, 1), (n, 2)]) {
+                let what = format!("{}: death at call {n}, {halves} halves done", scene.name);
+                let path = copy(&start, &dir.path().join(format!("{n}-{halves}")));
+                let stop = Stop::new(n, halves);
+                let store = Store::open_folder(Disk::new(&path, stop.clone(), None), OpenOptions::new());
+                let result = store.and_then(|store| (scene.act)(&store));
+                if !stop.happened() {
+                    result.unwrap();
+                    break;
+                }
+                let allowed: &[_] = if result.is_ok() { &[&after] } else { &[&before, &after] };
+                let left = strays(&OpenOptions::new().mode(Mode::Read).open(&path).unwrap(), &path);
+                assert!(left.len() <= ONE_CALL, "{what}: {left:?}");
+                check(&path, None, allowed, &what);
+                std::fs::remove_dir_all(&path).unwrap();
+                deaths += 1;
             }
-            let allowed: &[_] = if result.is_ok() { &[&after] } else { &[&before, &after] };
-            let left = strays(&OpenOptions::new().mode(Mode::Read).open(&path).unwrap(), &path);
-            assert!(left.len() <= ONE_CALL, "{what}: {left:?}");
-            check(&path, None, allowed, &what);
-            std::fs::remove_dir_all(&path).unwrap();
-            deaths += 1;
         }
-    }
-    assert!(deaths > 300, "{deaths} deaths were played");
+        assert!(deaths > 300, "{deaths} deaths were played");
+    });
 }
 
 /// Deaths during the opening that follows a death, in the same boot or after a power cut that lost nothing.
 #[test]
 fn a_process_that_dies_in_recovery_too_leaves_before_or_after() {
-    for scene in &SCENES {
-        let dir = scratch();
-        let start = dir.path().join("start");
-        (scene.setup)(&start);
-        let before = seen_by_a_new_core(&start);
-        let done = copy(&start, &dir.path().join("done"));
-        (scene.act)(&plain(&done)).unwrap();
-        let after = seen_by_a_new_core(&done);
-        for n in 0.. {
-            let dead = copy(&start, &dir.path().join(format!("dead-{n}")));
-            let stop = Stop::new(n, 1);
-            let store = Store::open_folder(Disk::new(&dead, stop.clone(), None), OpenOptions::new());
-            drop(store.and_then(|store| (scene.act)(&store)));
-            for boot in [None, Some(9)] {
-                for m in 0.. {
-                    let what = format!("{}: death at {n}, again at {m}, boot {boot:?}", scene.name);
-                    let path = copy(&dead, &dir.path().join("again"));
-                    let again = Stop::new(m, m % 3);
-                    drop(Store::open_folder(Disk::new(&path, again.clone(), boot), OpenOptions::new()));
-                    check(&path, boot, &[&before, &after], &what);
-                    std::fs::remove_dir_all(&path).unwrap();
-                    if !again.happened() {
-                        break;
+    // A child that another test starts shares the lock of an ingest until it runs its program.
+    alone(module_path!(), "a_process_that_dies_in_recovery_too_leaves_before_or_after", |_dir| {
+        for scene in &SCENES {
+            let dir = scratch();
+            let start = dir.path().join("start");
+            (scene.setup)(&start);
+            let before = seen_by_a_new_core(&start);
+            let done = copy(&start, &dir.path().join("done"));
+            (scene.act)(&plain(&done)).unwrap();
+            let after = seen_by_a_new_core(&done);
+            for n in 0.. {
+                let dead = copy(&start, &dir.path().join(format!("dead-{n}")));
+                let stop = Stop::new(n, 1);
+                let store = Store::open_folder(Disk::new(&dead, stop.clone(), None), OpenOptions::new());
+                drop(store.and_then(|store| (scene.act)(&store)));
+                for boot in [None, Some(9)] {
+                    for m in 0.. {
+                        let what = format!("{}: death at {n}, again at {m}, boot {boot:?}", scene.name);
+                        let path = copy(&dead, &dir.path().join("again"));
+                        let again = Stop::new(m, m % 3);
+                        drop(Store::open_folder(Disk::new(&path, again.clone(), boot), OpenOptions::new()));
+                        check(&path, boot, &[&before, &after], &what);
+                        std::fs::remove_dir_all(&path).unwrap();
+                        if !again.happened() {
+                            break;
+                        }
                     }
                 }
-            }
-            if !stop.happened() {
-                break;
+                if !stop.happened() {
+                    break;
+                }
             }
         }
-    }
+    });
 }
 
 #[test]
@@ -402,7 +408,7 @@ impl Rule for Full {
             {
                 return full();
             }
-            Call::Sync { .. } => self.synced.store(true, Ordering::Relaxed),
+            Call::Sync { .. } | Call::SyncTogether => self.synced.store(true, Ordering::Relaxed),
             Call::Remove { name: FileName::Data { generation, .. } } if *generation <= 4 => {
                 assert!(self.synced.load(Ordering::Relaxed), "a power cut could have needed the file");
                 self.armed.store(false, Ordering::Relaxed);

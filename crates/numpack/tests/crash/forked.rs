@@ -114,6 +114,27 @@ fn a_forked_child_works_with_its_parents_handle() {
 }
 
 #[test]
+fn a_forked_child_of_a_moved_store_writes_into_it_and_never_into_one_that_took_its_path() {
+    let name = "a_forked_child_of_a_moved_store_writes_into_it_and_never_into_one_that_took_its_path";
+    alone(module_path!(), name, |dir| {
+        let (path, moved) = (dir.join("store"), dir.join("moved"));
+        let store = Store::new(&path).unwrap();
+        store.save_slice("a", &[1_u8], &[1]).unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        let work = store.clone();
+        let pid = fork_and(move || work.append_slice("a", &[2_u8]).unwrap());
+        wait_for(pid, Duration::from_secs(60));
+        Store::new(&path).unwrap().save_slice("other", &[1_u8], &[1]).unwrap();
+        let work = store.clone();
+        let pid = fork_and(move || assert!(work.append_slice("a", &[3_u8]).is_err()));
+        wait_for(pid, Duration::from_secs(60));
+        assert_eq!(store.load_vec::<u8>("a").unwrap().1, [1, 2]);
+        assert_eq!(Store::new(&moved).unwrap().load_vec::<u8>("a").unwrap().1, [1, 2]);
+        assert_eq!(Store::new(&path).unwrap().list_arrays(), ["other"]);
+    });
+}
+
+#[test]
 fn children_forked_while_another_thread_writes_do_not_hang() {
     alone(module_path!(), "children_forked_while_another_thread_writes_do_not_hang", |dir| {
         let store = Store::new(dir.join("store")).unwrap();

@@ -105,6 +105,26 @@ fn a_length_in_the_log_is_checked_against_the_file_before_memory_is_asked_for() 
     assert_eq!(store.load_vec::<i32>("a").unwrap().1, ROWS);
 }
 
+#[test]
+fn a_log_of_holes_is_refused_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for (i, tail) in
+        [&b""[..], b"neither zeros nor a record, which are the two things that end a log"].iter().enumerate()
+    {
+        let path = dir.path().join(i.to_string());
+        with_commit(&path, &op(8, &[], &[]), &[]);
+        let mut bytes = fs::read(path.join(LOG)).unwrap();
+        bytes.truncate(used(&bytes).next_multiple_of(8));
+        bytes.extend_from_slice(tail);
+        fs::write(path.join(LOG), bytes).unwrap();
+        fs::File::options().write(true).open(path.join(LOG)).unwrap().set_len(15 << 40).unwrap();
+        for mode in [Mode::Read, Mode::Append] {
+            let error = OpenOptions::new().mode(mode).open(&path).unwrap_err();
+            assert!(error.to_string().contains("are on the disk"), "{error}");
+        }
+    }
+}
+
 /// A store whose one commit has this number.
 fn with_number(path: &Path, seq: u64) {
     with_commit(path, &op(8, &[], &[]), &[]);

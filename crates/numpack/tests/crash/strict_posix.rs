@@ -69,6 +69,10 @@ fn scenes() -> Vec<(&'static str, Vec<Step>)> {
         ("compact replaced", vec![drop_rows("b", &[0]), replace("b", &[1]), Step::Compact("b".into())]),
         ("clone", vec![Step::Clone("a".into(), "copy".into()), append("copy", 2)]),
         ("drop an array", vec![Step::Remove("a".into()), save("a", 2)]),
+        ("more files than wait for a sync", {
+            let new = (0..9).map(|i| save(&format!("m{i}"), 1));
+            new.chain([append("m1", 2), replace("m2", &[0]), save("m0", 2), append("a", 1)]).collect()
+        }),
         ("reset", vec![Step::Reset, save("a", 4)]),
     ]
 }

@@ -1,5 +1,7 @@
-//! How much memory the engine takes. The allocator of this binary counts, so nothing else is tested here.
+//! How much memory the engine takes, and what becomes of calls that get none. The allocator of this binary counts and
+//! refuses, so nothing else is tested here.
 
+mod allocator;
 #[path = "../support/alone.rs"]
 mod alone;
 #[path = "../support/folder.rs"]
@@ -7,6 +9,9 @@ mod folder;
 #[path = "../support/procs.rs"]
 mod procs;
 
+mod no_memory;
 #[cfg(target_os = "linux")]
 mod packages;
+mod replaced;
+mod rows_without_bytes;
 mod search;

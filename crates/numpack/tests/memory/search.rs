@@ -1,49 +1,13 @@
 //! A search allocates at most 64 MB, and no more for four times the rows; slices and masks become no lists.
-#![expect(unsafe_code, reason = "an allocator that counts")]
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use numpack::prelude::*;
 use numpack::vector::{SearchOptions, SimdLevel, VectorEngine, Vectors};
 
+use crate::allocator::peak_of;
 use crate::alone::alone;
-
-/// Counts what is allocated, and the most that was at one time.
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does the work; beside it only numbers change.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let now = NOW.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(now, Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 const DIMS: usize = 32;
 const LIMIT: usize = 64 << 20;
-
-/// The most that is allocated at one time while `work` runs.
-fn peak_of(work: impl FnOnce()) -> usize {
-    let before = NOW.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    work();
-    PEAK.load(Ordering::Relaxed) - before
-}
 
 fn values(count: usize) -> Vec<f32> {
     let mut state = 88_172_645_463_325_252_u64;

@@ -42,6 +42,8 @@ pub(crate) enum Call<'a> {
     Sync {
         file: u64,
     },
+    /// All files of the folder.
+    SyncTogether,
     SyncFolder,
     /// A store through a mapping.
     Store {
@@ -188,6 +190,15 @@ unsafe impl Folder for Disk {
     fn sync(&self) -> io::Result<()> {
         // The folder is memory or about to be thrown away: the rule is all that a sync is for.
         self.whole(Call::SyncFolder, || Ok(()))
+    }
+
+    /// Far fewer than a real folder says, so that short scripts get there.
+    fn together_from(&self) -> usize {
+        2
+    }
+
+    fn sync_together(&self) -> io::Result<()> {
+        self.whole(Call::SyncTogether, || Ok(()))
     }
 
     fn sync_name(&self) -> io::Result<()> {

@@ -176,3 +176,80 @@ fn a_sync_of_a_removed_store_fails() {
     let error = store.sync_metadata().unwrap_err().to_string();
     assert!(error.contains("folder was removed"), "{error}");
 }
+
+#[test]
+fn new_files_of_a_store_are_as_private_as_its_old_ones() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = Store::new(&path).unwrap();
+    store.save_slice("a", &[1_u8; 100], &[100]).unwrap();
+    let files = || std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+    for mode in [0o600, 0o660] {
+        let set = |file| std::fs::set_permissions(file, std::fs::Permissions::from_mode(mode)).unwrap();
+        files().for_each(set);
+        for i in 0..3 {
+            store.save_slice("a", &[1_u8; 100], &[100]).unwrap();
+            store.save_slice(&format!("{mode}.{i}"), &[1_u8; 100], &[100]).unwrap();
+            store.drop_rows("a", 0..3).unwrap();
+            store.compact_array("a").unwrap();
+            let mut ingest = store.ingest().unwrap();
+            let mut writer = ingest.array("b", DataType::Uint8, &[2]).unwrap();
+            writer.write(&[1, 2]).unwrap();
+            ingest.add(writer).unwrap();
+            ingest.commit(numpack::Existing::Replace).unwrap();
+        }
+        // A log that begins with this has a name of its own, and takes the old one's.
+        store.save_slice(&"n".repeat(1000), &[1_u8; 1 << 20], &[1 << 20]).unwrap();
+        let view = store.writable_view("a").unwrap();
+        drop(view);
+        for file in files() {
+            let found = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(found, mode, "{}: {found:o}", file.display());
+        }
+    }
+}
+
+#[test]
+fn a_writer_notices_that_what_writers_share_was_removed_or_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    for (i, (file, replaced)) in ["writer.lock", "metadata.npkm", "control.npkc"]
+        .into_iter()
+        .flat_map(|file| [(file, false), (file, true)])
+        .enumerate()
+    {
+        let path = dir.path().join(i.to_string());
+        let store = Store::new(&path).unwrap();
+        store.save_slice("a", &[1_u8], &[1]).unwrap();
+        let bytes = std::fs::read(path.join(file)).unwrap();
+        std::fs::rename(path.join(file), dir.path().join("gone")).unwrap();
+        if replaced {
+            std::fs::write(path.join(file), bytes).unwrap();
+        }
+        let error = store.append_slice("a", &[2_u8]).unwrap_err().to_string();
+        assert!(error.contains(file) && error.contains("open it again"), "{error}");
+        assert_eq!(store.load_vec::<u8>("a").unwrap().1, [1]);
+        drop(store);
+        if file != "metadata.npkm" || replaced {
+            let store = Store::new(&path).unwrap();
+            store.append_slice("a", &[3_u8]).unwrap();
+            assert_eq!(store.load_vec::<u8>("a").unwrap().1, [1, 3]);
+        }
+    }
+}
+
+#[test]
+fn a_writer_for_power_cuts_notices_that_another_folder_took_its_stores_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let store = OpenOptions::new().durability(Durability::Power).open(&path).unwrap();
+    store.save_slice("a", &[1_u8], &[1]).unwrap();
+    std::fs::rename(&path, dir.path().join("moved")).unwrap();
+    store.append_slice("a", &[2_u8]).unwrap();
+    Store::new(&path).unwrap();
+    for call in [store.append_slice("a", &[3_u8]), store.sync_metadata()] {
+        let error = call.unwrap_err().to_string();
+        assert!(error.contains("another folder took the place"), "{error}");
+    }
+    assert_eq!(store.load_vec::<u8>("a").unwrap().1, [1, 2]);
+}

@@ -1,11 +1,13 @@
 //! Packages: what goes in comes out, equal arrays give equal bytes, damage is refused and leaves no trace.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use numpack::RawArray;
 use numpack::package::{PackOptions, info, pack, quiet, unpack, verify};
 use numpack::prelude::*;
 use proptest::prelude::*;
@@ -291,4 +293,37 @@ proptest! {
         }
         prop_assert!(contents(&dir.path().join("t")) == expected);
     }
+}
+
+#[test]
+fn a_pack_that_must_keep_writers_out_waits_as_long_as_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("many.npk");
+    let store = Store::new(&path).unwrap();
+    let names: Vec<String> = (0..300).map(|i| i.to_string()).collect();
+    let arrays: Vec<RawArray<'_>> = names
+        .iter()
+        .map(|name| RawArray { name, dtype: DataType::Uint8, shape: &[1], bytes: &[7] })
+        .collect();
+    store.save_raw(&arrays).unwrap();
+    drop(store);
+    // As a writer that was stopped.
+    let lock = std::fs::File::open(path.join("writer.lock")).unwrap();
+    lock.lock().unwrap();
+    let options = PackOptions::new().lock_timeout(Some(Duration::from_millis(20)));
+    let error = pack(&path, None, options, quiet).unwrap_err();
+    assert!(matches!(error, NpkError::Locked { .. }), "{error}");
+    let mut asked = 0;
+    let error = pack(&path, None, PackOptions::new(), |_| {
+        asked += 1;
+        if asked < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    let error = error.unwrap_err();
+    assert!(
+        matches!(&error, NpkError::Io { source, .. } if source.kind() == ErrorKind::Interrupted),
+        "{error}"
+    );
+    assert!(!dir.path().join("many.npkg").exists());
+    lock.unlock().unwrap();
+    pack(&path, None, options, quiet).unwrap();
 }

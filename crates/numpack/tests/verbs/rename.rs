@@ -23,6 +23,9 @@ fn a_rename_is_one_commit_and_stays() {
     assert!(matches!(store.rename_array("a", ""), Err(NpkError::InvalidName { .. })));
     let twice = store.rename_many(&[("a", "d"), ("d", "e")], true);
     assert!(matches!(twice, Err(NpkError::InvalidArgument { .. })));
+    assert!(matches!(store.rename_array("x", "x"), Err(NpkError::ArrayNotFound(_))));
+    store.rename_array("a", "a").unwrap();
+    store.rename_many(&[("a", "a"), ("b", "b")], true).unwrap();
     assert_eq!(store.list_arrays(), ["a", "b", "c"], "refused calls change nothing");
     store.rename_many(&[("a", "b"), ("c", "ü/d")], true).unwrap();
     store.append_slice("b", &values(4, 1)).unwrap();

@@ -32,9 +32,7 @@ fn rows_of_no_elements_may_be_many() {
     assert_eq!(store.load_vec::<i32>("a").unwrap(), (vec![1 << 40, 1 << 40, 0], vec![]));
     assert!(store.read_rows("a", &[0, -1]).unwrap().is_empty());
     store.save_slice::<i32>("b", &[], &[1 << 47, 0]).unwrap();
-    let error = store.drop_arrays("b", Some(&[-1])).unwrap_err();
-    assert!(matches!(error, NpkError::InvalidArgument { .. }), "{error}");
-    store.drop_arrays("b", Some(&[0, 2])).unwrap();
+    store.drop_arrays("b", Some(&[0, -1, 0])).unwrap();
     assert_eq!(store.get_shape("b").unwrap(), [(1 << 47) - 2, 0]);
     let shape = |selection| store.getitem::<i32>("b", selection).unwrap().shape()[0] as u64;
     assert_eq!(shape(Selection::from(1..)), (1 << 47) - 3);

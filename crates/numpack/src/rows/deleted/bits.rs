@@ -50,6 +50,7 @@ pub(crate) static NO_DELETIONS: Bits = {
 
 impl Bits {
     /// Whether the row at `offset` is deleted.
+    #[cfg(test)]
     pub(crate) fn contains(&self, offset: usize) -> bool {
         self.words[offset / WORD_ROWS] >> (offset % WORD_ROWS) & 1 == 1
     }

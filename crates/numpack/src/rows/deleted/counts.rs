@@ -4,6 +4,8 @@ use std::array;
 use std::hint::select_unpredictable;
 
 use crate::rows::deleted::first_row;
+use crate::types::error::NpkResult;
+use crate::types::room::reserve;
 
 /// The number of live rows per chunk, as a Fenwick tree padded to a power of two with chunks of
 /// live rows: node `i`, counted from 1, holds the sum over the `i & -i` chunks that end with the
@@ -30,7 +32,33 @@ impl LiveCounts {
         self.nodes.last().copied().unwrap_or(0)
     }
 
-    /// Makes room for `chunks` chunks; the new ones are live.
+    /// Makes room in memory for a tree of `chunks` chunks.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reserve(&mut self, chunks: usize) -> NpkResult<()> {
+        let nodes = chunks.next_power_of_two();
+        let starts = if nodes > FLAT_CHUNKS { 0 } else { nodes + 1 };
+        let (nodes, starts) =
+            (nodes.saturating_sub(self.nodes.len()), starts.saturating_sub(self.starts.len()));
+        reserve(&mut self.nodes, nodes)?;
+        reserve(&mut self.starts, starts)
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn try_clone(&self) -> NpkResult<LiveCounts> {
+        let (mut nodes, mut starts) = (Vec::new(), Vec::new());
+        reserve(&mut nodes, self.nodes.len())?;
+        nodes.extend_from_slice(&self.nodes);
+        reserve(&mut starts, self.starts.len())?;
+        starts.extend_from_slice(&self.starts);
+        Ok(LiveCounts { nodes, starts })
+    }
+
+    /// Adds chunks up to `chunks`; the new ones are live.
     pub(crate) fn grow(&mut self, chunks: usize) {
         while self.nodes.len() < chunks {
             let (old, total) = (self.nodes.len(), self.total());

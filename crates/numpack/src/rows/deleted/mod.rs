@@ -30,6 +30,10 @@ use std::sync::Arc;
 use bits::{Bits, NO_DELETIONS, select_in_word};
 use counts::LiveCounts;
 
+use crate::rows::run::Run;
+use crate::types::error::NpkResult;
+use crate::types::room::reserve;
+
 /// Rows per chunk: the most for which the live rows before any of its words fit `u16`.
 const CHUNK_ROWS: usize = 1 << 16;
 
@@ -69,7 +73,8 @@ impl DeletedRows {
         self.chunks.is_empty()
     }
 
-    /// Whether physical row `row` is deleted.
+    /// Whether physical row `row` is deleted: the plain question, for tests.
+    #[cfg(test)]
     pub(crate) fn contains(&self, row: u64) -> bool {
         let (chunk, offset) = split(row);
         match self.chunks.get(chunk) {
@@ -77,6 +82,29 @@ impl DeletedRows {
             Some(Chunk::Full) => true,
             Some(Chunk::Mixed(bits)) => bits.contains(offset),
         }
+    }
+
+    /// Makes room for deletions before row `end`, so that [`insert_run`](Self::insert_run) needs no memory but
+    /// for the bits of the chunks that it touches.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reserve(&mut self, end: u64) -> NpkResult<()> {
+        let chunks = end.div_ceil(CHUNK_ROWS as u64) as usize;
+        let more = chunks.saturating_sub(self.chunks.len());
+        reserve(&mut self.chunks, more)?;
+        self.live.reserve(chunks)
+    }
+
+    /// A copy; chunks are shared.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn try_clone(&self) -> NpkResult<DeletedRows> {
+        let mut chunks = Vec::new();
+        reserve(&mut chunks, self.chunks.len())?;
+        chunks.extend_from_slice(&self.chunks);
+        Ok(DeletedRows { chunks, live: self.live.try_clone()? })
     }
 
     /// Deletes physical rows `start..end`, of which some or all may be deleted already; an empty or
@@ -183,6 +211,19 @@ impl DeletedRows {
     /// maximal: two runs never touch.
     pub(crate) fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         self.runs_of(true, 0..first_row(self.chunks.len()))
+    }
+
+    /// The runs of deleted rows as a list.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn to_runs(&self) -> NpkResult<Vec<Run>> {
+        let mut runs = Vec::new();
+        for (start, end) in self.runs() {
+            reserve(&mut runs, 1)?;
+            runs.push(Run { start, len: end - start });
+        }
+        Ok(runs)
     }
 
     /// The runs of live rows within physical rows `range` as `(start, end)`, `end` excluded, in

@@ -107,7 +107,7 @@ impl StoreState {
             self.apply_ops(snapshot.seq, snapshot.time_us, &snapshot.ops, &next)?;
         } else {
             self.with_catalog_mut(|catalog| {
-                catalog.unsynced.clear();
+                catalog.all_synced();
                 catalog.replaced.clear();
             });
         }

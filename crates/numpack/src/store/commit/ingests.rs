@@ -55,7 +55,8 @@ impl Anchor {
             store.file_error(name, error)
         })?;
         store.living_ingests().own.insert(ingest);
-        store.control.set_ingests(store.control.ingests().unwrap_or(0) + 1);
+        let begun = store.control.ingests().unwrap_or(0) + 1;
+        store.control.set_ingests(begun).map_err(|e| store.file_error(FileName::Control, e))?;
         Ok(Anchor {
             store: Arc::clone(store),
             ingest,
@@ -137,7 +138,7 @@ impl StoreState {
                 Ok(_) | Err(_) => {
                     // The anchor last: without it nobody can tell what the others are.
                     names.sort_unstable_by(|a, b| b.cmp(a));
-                    names.into_iter().for_each(|name| self.remove(name));
+                    names.into_iter().for_each(|name| self.remove_stray(name));
                 }
             }
         }
@@ -146,7 +147,7 @@ impl StoreState {
             Some(begun) => begun.max(1),
             None => 1,
         };
-        self.control.set_ingests(begun);
+        self.hinted(self.control.set_ingests(begun));
         // A number that no hint has: who is not known has to be looked for again.
         living.begun = if all_known { begun } else { u64::MAX };
     }

@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::disk::control::Control;
 use crate::disk::data_file::{DataFile, FileCache};
@@ -16,6 +16,7 @@ use crate::disk::{Access, FileName, Folder};
 use crate::log::catalog::{ArrayState, Catalog};
 use crate::log::op::Op;
 use crate::log::reader::{LogFile, Position};
+use crate::log::redo::{RedoIndex, Span};
 use crate::log::writer::Tail;
 use crate::store::commit::ingests::Living;
 use crate::types::error::{NpkError, NpkResult};
@@ -34,8 +35,12 @@ pub(crate) struct StoreState {
     /// Last commit in `catalog`.
     pub(crate) seen: AtomicU64,
     pub(crate) log: Mutex<LogState>,
+    /// Where in the log the bytes of replaces are that a reader may need.
+    pub(crate) redo: Mutex<RedoIndex>,
     pub(crate) files: FileCache,
     pub(crate) poisoned: OnceLock<String>,
+    /// When a writer looked whether the folder is there.
+    pub(crate) looked: Mutex<Option<Instant>>,
     /// A file could not be removed: the next writer looks for it.
     pub(crate) untidy: AtomicBool,
     /// Ingests that are under way.
@@ -63,6 +68,16 @@ pub(crate) struct LogState {
 pub(crate) struct RedoStart {
     pub(crate) log: Arc<LogFile>,
     pub(crate) position: Position,
+}
+
+impl LogState {
+    /// The records whose replaces may not be in the data files.
+    pub(crate) fn pending(&self) -> Span {
+        // A checkpoint applies everything before it takes its place.
+        let same = self.redo_start.log.header == self.tail.log.header;
+        let from = if same { self.redo_start.position } else { self.tail.log.start() };
+        Span { log: Arc::clone(&self.tail.log), from, end: self.tail.position.offset }
+    }
 }
 
 impl StoreState {
@@ -163,6 +178,13 @@ impl StoreState {
         NpkError::Poisoned { path: self.folder.path().to_owned(), reason: reason.clone() }
     }
 
+    /// Looks at whether a hint could be written. A commit stands without it, and the next writer writes it again.
+    pub(crate) fn hinted(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.defer(self.file_error(FileName::Control, error));
+        }
+    }
+
     /// Keeps an error of work after a commit for the next call that may report it.
     pub(crate) fn defer(&self, error: NpkError) {
         *self.deferred.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -176,9 +198,10 @@ impl StoreState {
     /// Applies the operations of commit `seq` to the catalog.
     ///
     /// # Errors
-    /// `Corrupted` when one cannot follow the state.
+    /// `Corrupted` when one cannot follow the state; `OutOfMemory`, with none of them applied.
     pub(super) fn apply_ops(&self, seq: u64, time_us: u64, ops: &[Op], log: &LogFile) -> NpkResult<()> {
         self.with_catalog_mut(|catalog| {
+            catalog.reserve(ops)?;
             for op in ops {
                 let applied = catalog.apply(seq, time_us, op);
                 applied

@@ -7,14 +7,13 @@
 //! Several verbs may share a transaction if they are about different arrays: each of them sees the arrays as they
 //! were before it, or none after a reset.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use crate::disk::{Access, FileName, StorageFile};
 use crate::log::catalog::{ArrayState, Catalog};
 use crate::log::op::{Op, Put};
 use crate::log::record;
-use crate::log::writer::too_large;
 use crate::options::Durability;
 use crate::rows::run::Run;
 use crate::store::commit::guard::WriteGuard;
@@ -189,11 +188,13 @@ impl<'g, 'b> Transaction<'g, 'b> {
         let (store, ops, redo) = (self.store, &self.ops, &self.redo);
         let mut log = store.log();
         let (seq, time_us) = (log.tail.next_seq()?, now_us());
-        let framed = record::frame(log.tail.position.crc, seq, time_us, ops, redo).ok_or_else(too_large)?;
+        let framed = record::frame(log.tail.position.crc, seq, time_us, ops, redo)?;
         log.tail.reserve(framed.total)?;
-        store.mark_replacing(ops, true);
-        if let Err(error) = log.tail.append(&framed, redo, seq) {
-            store.mark_replacing(ops, false);
+        // What the commit needs of memory is asked for while it can still be refused.
+        store.with_catalog_mut(|catalog| catalog.reserve(ops))?;
+        let marked = store.mark_replacing(ops, true).map_err(|e| store.file_error(FileName::Control, e));
+        if let Err(error) = marked.and_then(|()| log.tail.append(&framed, redo, seq)) {
+            store.hinted(store.mark_replacing(ops, false));
             if let NpkError::Poisoned { reason, .. } = &error {
                 store.poisoned.get_or_init(|| reason.clone());
             }
@@ -204,7 +205,7 @@ impl<'g, 'b> Transaction<'g, 'b> {
             Durability::Process => Ok(()),
             Durability::Power => log.tail.log.file.sync().map_err(|e| store.poison(e)),
         };
-        store.control.publish(seq);
+        store.hinted(store.control.publish(seq));
         store.apply_ops(seq, time_us, ops, &log.tail.log)?;
         store.apply_redo(&mut log, seq, ops, redo);
         synced?;
@@ -226,12 +227,13 @@ impl Drop for Transaction<'_, '_> {
 }
 
 impl StoreState {
-    fn mark_replacing(&self, ops: &[Op], replacing: bool) {
+    fn mark_replacing(&self, ops: &[Op], replacing: bool) -> io::Result<()> {
         for op in ops {
             if let Op::Replace { id, .. } = op {
-                self.control.set_replacing(*id, replacing);
+                self.control.set_replacing(*id, replacing)?;
             }
         }
+        Ok(())
     }
 
     fn apply_redo(&self, log: &mut LogState, seq: u64, ops: &[Op], redo: &[&[u8]]) {
@@ -243,8 +245,9 @@ impl StoreState {
                 return self.defer(error);
             }
         }
-        self.mark_replacing(ops, false);
-        self.control.set_applied(seq);
+        // Readers take the long way past a word that stays odd.
+        self.hinted(self.mark_replacing(ops, false));
+        self.hinted(self.control.set_applied(seq));
         log.redo_start = RedoStart { log: Arc::clone(&log.tail.log), position: log.tail.position };
     }
 

@@ -7,6 +7,7 @@
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::log::catalog::ArrayState;
 use crate::rows::Selection;
@@ -172,18 +173,22 @@ impl StoreState {
         }
     }
 
-    /// As [`StoreState::view_source`], for the arrays that `wanted` picks by their names, all of one commit.
+    /// As [`StoreState::view_source`], for the arrays that `wanted` picks by their names, all of one commit. Beside
+    /// writers that drop arrays all the time it waits for them once, at most for `timeout`.
     ///
     /// # Errors
     /// `Locked`, `Corrupted`, `Io`.
-    pub(crate) fn view_sources(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Vec<Source>> {
+    pub(crate) fn view_sources(
+        &self,
+        timeout: Option<Duration>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> NpkResult<Vec<Source>> {
         for _ in 0..ATTEMPTS {
             if let Some(sources) = self.try_view_sources(&wanted)? {
                 return Ok(sources);
             }
         }
-        // Writers that drop arrays all the time wait once.
-        let _guard = self.lock.as_ref().map(|lock| lock.acquire(&*self.folder, None)).transpose()?;
+        let _guard = self.lock.as_ref().map(|lock| lock.acquire(&*self.folder, timeout)).transpose()?;
         loop {
             if let Some(sources) = self.try_view_sources(&wanted)? {
                 return Ok(sources);

@@ -7,12 +7,16 @@
 //! the search is made again with a longer list, and at last under the writers' lock.
 
 use crate::log::catalog::ArrayState;
+use crate::log::reader::as_uninit;
+use crate::rows::places::Places;
 use crate::rows::plan::Plan;
 use crate::store::commit::state::{RedoStart, StoreState};
 use crate::store::handle::Store;
+use crate::store::reading::overlay::Replaced;
 use crate::store::reading::read::Scope;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::reserve;
 use crate::vector::{Hit, Hits, Metric, Scan, SearchOptions, Table, TopK, Vectors, in_default_mode};
 
 /// Searches without a lock before writers have to wait for one.
@@ -167,21 +171,20 @@ impl StoreState {
         found: Vec<Vec<Hit>>,
         question: &Question<'_>,
     ) -> NpkResult<Option<Vec<Vec<Hit>>>> {
-        let Some((now, rows)) = self.replaced_since(then, redo_start, Scope::Logical)? else {
+        let places = Places::of(plan)?;
+        let bounds = places.bounds();
+        let Some((now, replaced)) = self.replaced_since(then, redo_start, Scope::Logical, bounds)? else {
             return Ok(None);
         };
         if now.physical_rows() != then.physical_rows() {
             return Ok(None);
         }
-        let touched: Vec<(u64, &Vec<u8>)> = rows
-            .iter()
-            .filter_map(|(row, bytes)| searched(then, plan, *row).map(|row| (row, bytes)))
-            .collect();
+        let touched = Touched::of(&replaced, &places, then)?;
         let mut answers = Vec::with_capacity(found.len());
         for (query, hits) in found.into_iter().enumerate() {
             let (all, mut left) = (hits.len() as u64 == plan.count(), 0);
             let mut best = TopK::new(question.k);
-            let stable = |hit: &Hit| !rows.contains_key(&then.deleted.select_live(hit.row));
+            let stable = |hit: &Hit| touched.rows.binary_search(&hit.row).is_err();
             hits.into_iter().filter(stable).for_each(|hit| {
                 left += 1;
                 best.push(hit);
@@ -189,9 +192,11 @@ impl StoreState {
             if !all && left < question.k {
                 return Ok(None);
             }
-            for (row, bytes) in &touched {
+            for (&row, bytes) in
+                touched.rows.iter().zip(touched.bytes.chunks_exact(then.row_bytes() as usize))
+            {
                 let vector = Vectors::from_bytes(bytes, then.dtype, &[question.queries.dims()])?;
-                best.push(Hit { merit: scan.merit_of(&vector.table(), query), row: *row });
+                best.push(Hit { merit: scan.merit_of(&vector.table(), query), row });
             }
             answers.push(best.into_hits());
         }
@@ -199,12 +204,35 @@ impl StoreState {
     }
 }
 
-/// The logical number of a physical row that the search is about.
-fn searched(array: &ArrayState, plan: &Plan<'_>, row: u64) -> Option<u64> {
-    if row >= array.physical_rows() || array.deleted.contains(row) {
-        return None;
+/// The rows of a search that were replaced, with the bytes that they have now.
+struct Touched {
+    /// Logical rows in increasing order.
+    rows: Vec<u64>,
+    bytes: Vec<u8>,
+}
+
+impl Touched {
+    fn of(replaced: &Replaced, places: &Places<'_>, array: &ArrayState) -> NpkResult<Touched> {
+        let mut rows = Vec::new();
+        replaced.each_run(places.bounds(), |run| {
+            places.each(run, |landing| {
+                reserve(&mut rows, landing.len as usize)?;
+                // Landings are of live rows alone, and neighbours among those are neighbours in number.
+                let first = array.deleted.live_before(landing.row);
+                rows.extend(first..first + landing.len);
+                Ok(())
+            })
+        })?;
+        rows.sort_unstable();
+        rows.dedup();
+        let mut bytes = Vec::new();
+        let len = rows.len() as u64 * array.row_bytes();
+        reserve(&mut bytes, usize::try_from(len).unwrap_or(usize::MAX))?;
+        bytes.resize(len as usize, 0);
+        let plan = Plan::of_rows(rows, array);
+        replaced.overlay(&Places::of(&plan)?, as_uninit(&mut bytes))?;
+        Ok(Touched { rows: plan.numbers()?, bytes })
     }
-    Some(array.deleted.live_before(row)).filter(|&row| plan.contains(row))
 }
 
 fn cut(mut found: Vec<Vec<Hit>>, k: usize) -> Vec<Vec<Hit>> {

@@ -5,6 +5,7 @@
 //! its last byte: when a replace came in between, everything is read again with writers kept out.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::disk::data_file::DataFile;
 use crate::log::catalog::ArrayState;
@@ -40,12 +41,15 @@ pub(crate) struct SnapshotArray {
 
 impl Store {
     /// Calls `read` with the arrays of one commit, again when it returns `None` because a replace came in
-    /// between; writers then wait until it has returned.
+    /// between; writers then wait until it has returned. The wait for writers is bounded by `timeout`, and `watch` is
+    /// called now and then meanwhile.
     ///
     /// # Errors
-    /// `Locked`, `Corrupted`, `Io`, and those of `read`.
+    /// `Locked`, `Corrupted`, `Io`, and those of `watch` and `read`.
     pub(crate) fn with_snapshot<R>(
         &self,
+        timeout: Option<Duration>,
+        watch: impl FnMut() -> NpkResult<()>,
         mut read: impl FnMut(&Snapshot<'_>) -> NpkResult<Option<R>>,
     ) -> NpkResult<R> {
         let core = self.core()?;
@@ -54,7 +58,8 @@ impl Store {
         {
             return Ok(result);
         }
-        let _guard = core.lock.as_ref().map(|lock| lock.acquire(&*core.folder, None)).transpose()?;
+        let lock = core.lock.as_ref();
+        let _guard = lock.map(|lock| lock.acquire_watched(&*core.folder, timeout, watch)).transpose()?;
         loop {
             core.refresh()?;
             let arrays = core.all_arrays();

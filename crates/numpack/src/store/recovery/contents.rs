@@ -12,6 +12,7 @@ use crate::log::op::Op;
 use crate::log::reader::{Record, read_exact};
 use crate::store::recovery::replay::Replayed;
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::zeros;
 
 /// Bytes read at once.
 const WINDOW: usize = 1 << 20;
@@ -37,7 +38,7 @@ pub(crate) fn matches_checksum(
         return Ok(false);
     }
     let Some(expected) = array.checksum else { return Ok(true) };
-    let mut sum = Sum { crc: 0, window: vec![0; WINDOW.min(array.bytes() as usize)] };
+    let mut sum = Sum { crc: 0, window: zeros(WINDOW.min(array.bytes() as usize))? };
     let mut at = 0;
     for (start, piece) in replaced(replayed, array, applied)?.0 {
         sum.add(&*file, at, start - at).map_err(io)?;

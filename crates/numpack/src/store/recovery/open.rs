@@ -3,6 +3,7 @@
 //! A reader changes nothing. What a crashed writer or a power cut left is mended only under the writers' lock.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -37,7 +38,11 @@ pub(crate) fn open_path(path: &Path, options: OpenOptions) -> NpkResult<Arc<Stor
         let made = folders::make(path)?;
         folders::sync_parents(&made).map_err(|e| NpkError::io(path, e))?;
     }
-    let folder = Arc::new(OsFolder::open(path).map_err(|e| NpkError::io(path, e))?);
+    share(Arc::new(OsFolder::open(path).map_err(|e| NpkError::io(path, e))?), options)
+}
+
+/// Opens the store in `folder`, or shares the one that this process has open.
+fn share(folder: Arc<dyn Folder>, options: OpenOptions) -> NpkResult<Arc<StoreState>> {
     let writable = options.mode != Mode::Read;
     let key = (folder.identity(), writable);
     let per_process = REGISTRY.get();
@@ -65,7 +70,15 @@ impl StoreState {
             return Ok(None);
         }
         let mode = if self.writable { Mode::ReadWrite } else { Mode::Read };
-        open_path(self.folder.path(), OpenOptions::new().mode(mode)).map(Some)
+        let options = OpenOptions::new().mode(mode);
+        match self.folder.reopen() {
+            // By its path another store may be found: this one may have been moved.
+            Ok(folder) => share(folder, options).map(Some),
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                open_path(self.folder.path(), options).map(Some)
+            }
+            Err(error) => Err(NpkError::io(self.folder.path(), error)),
+        }
     }
 }
 
@@ -133,7 +146,7 @@ fn make_first(folder: &dyn Folder, header: FileHeader) -> NpkResult<()> {
     let path = || folder.path().to_owned();
     // Whoever made the folder may have died before its name was durable.
     folder.sync_name().map_err(|e| NpkError::io(path(), e))?;
-    write_next(folder, header, &Catalog::default().snapshot(), 0, now_us())?;
+    write_next(folder, header, &Catalog::default().snapshot()?, 0, now_us())?;
     // Before the log has its name, so that a store never stands without the page that knows its boot.
     if folder.capabilities().coherent {
         Control::create(

@@ -3,6 +3,7 @@
 //! Every step can be killed and done again: redo is idempotent, and the new log takes its name last.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,6 +19,10 @@ use crate::store::commit::state::{LogState, RedoStart, StoreState};
 use crate::store::recovery::contents::matches_checksum;
 use crate::store::recovery::replay::{Replayed, apply, assemble, check_floor, replay};
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::reserve;
+
+/// Bytes of a log that are looked through at once.
+const WINDOW: usize = 1 << 20;
 
 /// Opens a store whose control page is missing, damaged or of another boot.
 ///
@@ -91,31 +96,57 @@ pub(crate) fn refuse_damage(folder: &dyn Folder, replayed: &Replayed) -> NpkResu
 
 /// Whether some record behind the bad one continues its chain, by the checksum it holds or should hold.
 fn is_continued(log: &LogFile, replayed: &Replayed) -> NpkResult<bool> {
-    let io = |e| NpkError::io(&log.path, e);
-    let len = log.file.len().map_err(io)?;
+    let len = log.file.len().map_err(|e| NpkError::io(&log.path, e))?;
     let at = replayed.position.offset;
-    let mut rest = vec![0; usize::try_from(len.saturating_sub(at)).unwrap_or(0)];
-    read_exact(&*log.file, &mut rest, at).map_err(io)?;
-    let record = |from: usize| -> Option<([u8; HEADER], Header, &[u8])> {
-        let head: [u8; HEADER] = rest.get(from..from + HEADER)?.try_into().ok()?;
-        let header = Header::decode(&head);
-        let payload = rest.get(from + HEADER..(from + HEADER).checked_add(header.payload_len as usize)?)?;
-        Some((head, header, payload))
-    };
-    let Some((head, bad, payload)) = record(0).or_else(|| record_head(&rest)) else { return Ok(false) };
-    let seeds = [bad.crc, chain(replayed.position.crc, &head, payload)];
+    // When the length of its payload is absurd, its header alone counts.
+    let Some((head, bad, payload)) = record_at(log, at, len)? else { return Ok(false) };
+    let seeds = [bad.crc, chain(replayed.position.crc, &head, &payload.unwrap_or_default())];
     let expected = replayed.catalog.seq + 2;
-    Ok((8..rest.len().saturating_sub(HEADER)).step_by(8).any(|from| {
-        record(from).is_some_and(|(head, header, payload)| {
-            header.seq == expected && seeds.iter().any(|&seed| chain(seed, &head, payload) == header.crc)
-        })
-    }))
+    let mut window = Vec::new();
+    reserve(&mut window, WINDOW)?;
+    let mut from = at + 8;
+    while from + HEADER as u64 <= len {
+        window.resize(WINDOW.min((len - from) as usize), 0);
+        read_exact(&*log.file, &mut window, from).map_err(|e| NpkError::io(&log.path, e))?;
+        // Windows overlap by a header.
+        let starts = (0..window.len() - HEADER + 1).step_by(8);
+        for start in starts.clone() {
+            let mut head = [0; HEADER];
+            head.copy_from_slice(&window[start..start + HEADER]);
+            if Header::decode(&head).seq != expected {
+                continue;
+            }
+            if let Some((head, header, Some(payload))) = record_at(log, from + start as u64, len)?
+                && seeds.iter().any(|&seed| chain(seed, &head, &payload) == header.crc)
+            {
+                return Ok(true);
+            }
+        }
+        from += 8 * starts.len() as u64;
+    }
+    Ok(false)
 }
 
-/// The header alone, when its payload length is absurd.
-fn record_head(rest: &[u8]) -> Option<([u8; HEADER], Header, &[u8])> {
-    let head: [u8; HEADER] = rest.get(..HEADER)?.try_into().ok()?;
-    Some((head, Header::decode(&head), &[]))
+/// The header of what may be a record, and its payload as far as the file has one.
+type Found = ([u8; HEADER], Header, Option<Vec<u8>>);
+
+fn record_at(log: &LogFile, at: u64, len: u64) -> NpkResult<Option<Found>> {
+    let io = |e| NpkError::io(&log.path, e);
+    let mut head = [0; HEADER];
+    if len.saturating_sub(at) < HEADER as u64 {
+        return Ok(None);
+    }
+    read_exact(&*log.file, &mut head, at).map_err(io)?;
+    let header = Header::decode(&head);
+    let start = at + HEADER as u64;
+    if len - start < u64::from(header.payload_len) {
+        return Ok(Some((head, header, None)));
+    }
+    let mut payload = Vec::new();
+    reserve(&mut payload, header.payload_len as usize)?;
+    payload.resize(header.payload_len as usize, 0);
+    read_exact(&*log.file, &mut payload, start).map_err(io)?;
+    Ok(Some((head, header, Some(payload))))
 }
 
 /// Takes what was cut off out of the log, so that nobody reads it back in.
@@ -171,7 +202,7 @@ fn replay_again(replayed: &Replayed, synced: u64) -> NpkResult<Catalog> {
     for record in &replayed.records {
         apply(&mut catalog, &replayed.log, record)?;
         if record.seq <= synced {
-            catalog.unsynced.clear();
+            catalog.all_synced();
         }
     }
     Ok(catalog)
@@ -206,9 +237,10 @@ impl StoreState {
     pub(crate) fn finish_crashed_writer(&self, log: &mut LogState) -> NpkResult<()> {
         let applied = if self.control.is_shared() { self.control.applied() } else { None };
         self.for_each_redo(log, applied.unwrap_or(0), |op, bytes| self.write_in_place(op, bytes))?;
-        self.control.end_all_replacing();
-        self.control.publish(log.tail.seq());
-        self.control.set_applied(log.tail.seq());
+        let (control, seq) = (&self.control, log.tail.seq());
+        let hints = control.end_all_replacing().and_then(|()| control.publish(seq));
+        let hints = hints.and_then(|()| control.set_applied(seq));
+        hints.map_err(|e| self.file_error(FileName::Control, e))?;
         log.redo_start = RedoStart { log: Arc::clone(&log.tail.log), position: log.tail.position };
         self.sweep();
         // It may have died in a checkpoint: what is synced from now on goes to a log that must keep its name.
@@ -225,10 +257,7 @@ impl StoreState {
         after: u64,
         mut each: impl FnMut(&Op, &[u8]) -> NpkResult<()>,
     ) -> NpkResult<()> {
-        // A checkpoint applies everything before it takes its place.
-        let same = log.redo_start.log.header == log.tail.log.header;
-        let from = if same { log.redo_start.position } else { log.tail.log.start() };
-        let mut cursor = Cursor::new(&log.tail.log, from)?;
+        let mut cursor = Cursor::new(&log.tail.log, log.pending().from)?;
         while cursor.position().offset < log.tail.position.offset {
             let Next::Record(record) = cursor.next()? else {
                 let at = cursor.position().offset;
@@ -270,10 +299,18 @@ impl StoreState {
         match self.folder.list() {
             Ok(names) => {
                 let strays = names.iter().filter_map(|name| FileName::parse(name).filter(stray));
-                strays.for_each(|name| self.remove(name));
+                strays.for_each(|name| self.remove_stray(name));
                 self.sweep_ingests(&names);
             }
             Err(_) => self.untidy.store(true, Ordering::Release),
+        }
+    }
+
+    /// Removes a file that somebody else left; one who may tries again, and nobody needs to hear of it.
+    pub(crate) fn remove_stray(&self, name: FileName) {
+        self.files.remove(name);
+        if self.folder.remove(name).is_err_and(|error| error.kind() != ErrorKind::NotFound) {
+            self.untidy.store(true, Ordering::Release);
         }
     }
 
@@ -281,7 +318,7 @@ impl StoreState {
     pub(crate) fn remove(&self, name: FileName) {
         self.files.remove(name);
         match self.folder.remove(name) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 self.untidy.store(true, Ordering::Release);
                 self.defer(NpkError::io(self.folder.path().join(name.to_string()), error));
             }

@@ -78,8 +78,9 @@ fn replay_log(log: &Arc<LogFile>, trusted_up_to: u64) -> NpkResult<Replayed> {
 /// Applies a record to a catalog.
 ///
 /// # Errors
-/// `Corrupted`.
+/// `Corrupted`, `OutOfMemory`.
 pub(crate) fn apply(catalog: &mut Catalog, log: &LogFile, record: &Record) -> NpkResult<()> {
+    catalog.reserve(&record.ops)?;
     for op in &record.ops {
         catalog.apply(record.seq, record.time_us, op).map_err(|reason| {
             NpkError::corrupted(&log.path, record.offset, format!("commit {}: {reason}", record.seq))
@@ -111,7 +112,7 @@ pub(crate) fn assemble(
     // Only commits that the last sync did not cover are unsynced.
     let late = |record: &&Record| record.seq > synced;
     if records.iter().skip(1).find(late).is_none() {
-        catalog.unsynced.clear();
+        catalog.all_synced();
     }
     catalog.retired.retain(|file| file.generation <= synced && file.retired > synced);
     let redo_start = RedoStart { log: Arc::clone(&log), position: first };
@@ -132,8 +133,10 @@ pub(crate) fn assemble(
         catalog: RwLock::new(catalog),
         seen,
         log: Mutex::new(state),
+        redo: Mutex::default(),
         files: FileCache::new(),
         poisoned: OnceLock::new(),
+        looked: Mutex::new(None),
         untidy: AtomicBool::new(false),
         ingests: Mutex::default(),
         deferred: Mutex::new(None),

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::disk::{Access, FileName, is_nobodys};
 use crate::log::catalog::ArrayState;
@@ -11,6 +12,9 @@ use crate::store::commit::state::StoreState;
 use crate::store::recovery::contents::matches_checksum;
 use crate::store::recovery::replay::{Replayed, replay};
 use crate::types::error::{NpkError, NpkResult};
+
+/// Looks at a store that writers are changing before they have to wait for one.
+const TRIES: u32 = 4;
 
 /// One thing that is wrong, or only strange.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +82,13 @@ impl Report {
     }
 }
 
-/// Verifies the store.
+/// Verifies the store. What is found while writers are at work may be their doing: it is looked at again, at last
+/// with writers kept out, for which `timeout` bounds the wait.
 ///
 /// # Errors
-/// `Io` when the folder cannot be read.
-pub(crate) fn verify(core: &StoreState) -> NpkResult<Report> {
-    loop {
+/// `Io` when the folder cannot be read; `Locked`, `OutOfMemory`.
+pub(crate) fn verify(core: &StoreState, timeout: Option<Duration>) -> NpkResult<Report> {
+    for _ in 0..TRIES {
         let before = core.control.committed();
         let report = look(core)?;
         // A file that a writer retired meanwhile is missing without being lost.
@@ -91,6 +96,8 @@ pub(crate) fn verify(core: &StoreState) -> NpkResult<Report> {
             return Ok(report);
         }
     }
+    let _guard = core.lock.as_ref().map(|lock| lock.acquire(&*core.folder, timeout)).transpose()?;
+    look(core)
 }
 
 fn look(core: &StoreState) -> NpkResult<Report> {
@@ -100,6 +107,7 @@ fn look(core: &StoreState) -> NpkResult<Report> {
     let floor = core.control.committed().unwrap_or(0);
     let replayed = match replay(&*core.folder, false, floor) {
         Ok(replayed) => replayed,
+        Err(error @ NpkError::OutOfMemory { .. }) => return Err(error),
         Err(error) => {
             report.findings.push(Finding::Log(error.to_string()));
             return Ok(report);
@@ -142,7 +150,7 @@ fn check_contents(
         other => other?,
     };
     // A file whose rows are replaced meanwhile is of no one state.
-    let checked = matches || is_unchanged(core, array);
+    let checked = matches || is_unchanged(core, array)?;
     report.checksummed += usize::from(checked);
     if checked && !matches {
         let (array, file) = (array.name.to_string(), array.file().to_string());
@@ -152,12 +160,16 @@ fn check_contents(
 }
 
 /// Whether no commit has changed the bytes of an array since `then`: its record would have come before them.
-fn is_unchanged(core: &StoreState, then: &ArrayState) -> bool {
+fn is_unchanged(core: &StoreState, then: &ArrayState) -> NpkResult<bool> {
     let floor = core.control.committed().unwrap_or(0);
-    // Where the log cannot be read any more, what was found stands.
-    let Ok(now) = replay(&*core.folder, false, floor) else { return true };
+    let now = match replay(&*core.folder, false, floor) {
+        Ok(now) => now,
+        Err(error @ NpkError::OutOfMemory { .. }) => return Err(error),
+        // Where the log cannot be read any more, what was found stands.
+        Err(_) => return Ok(true),
+    };
     let same = |now: &Arc<ArrayState>| now.generation == then.generation && now.checksum == then.checksum;
-    now.catalog.by_id(then.id).is_some_and(same)
+    Ok(now.catalog.by_id(then.id).is_some_and(same))
 }
 
 fn file_problem(core: &StoreState, name: FileName, committed: u64) -> NpkResult<Option<String>> {

@@ -17,6 +17,7 @@ use crate::parallel;
 use crate::store::commit::transaction::Transaction;
 use crate::store::verbs::save::check_name;
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::{lacking, reserve};
 
 /// Bytes of a page: a window begins with one, so that no two threads write to the same.
 const PAGE: u64 = 4096;
@@ -100,7 +101,8 @@ fn copy_window(
     let row_bytes = array.row_bytes();
     let len = (window.end - window.start) * row_bytes;
     let physical = array.deleted.select_live(window.start)..array.deleted.select_live(window.end - 1) + 1;
-    let buffer = Vec::with_capacity(len.min(BLOCK as u64) as usize);
+    let mut buffer = Vec::new();
+    reserve(&mut buffer, len.min(BLOCK as u64) as usize).map_err(lacking)?;
     let mut sink = Sink { target, buffer, at: window.start * row_bytes, crc: 0 };
     for (start, end) in array.deleted.live_runs(physical) {
         sink.take(source, start * row_bytes, end * row_bytes)?;

@@ -3,6 +3,7 @@
 use crate::log::op::Op;
 use crate::rows::Selection;
 use crate::rows::plan::Plan;
+use crate::rows::run::Run;
 use crate::store::commit::transaction::Transaction;
 use crate::store::metadata::columns_of;
 use crate::store::reading::read::require_rows;
@@ -20,7 +21,13 @@ impl Transaction<'_, '_> {
         for &(name, selection) in drops {
             let array = self.array(name)?;
             require_rows(&array)?;
-            let runs = Plan::of(selection, &array)?.into_set().to_runs()?;
+            let plan = Plan::of(selection, &array)?.into_set();
+            let runs = if array.row_bytes() > 0 {
+                plan.to_runs()?
+            } else {
+                // Rows without bytes are all alike, and a slice may name more of them than can be listed.
+                Vec::from_iter((plan.count() > 0).then(|| Run { start: 0, len: plan.count() }))
+            };
             if let Some(last) = runs.last() {
                 check_deletable(last.start + last.len - 1)?;
                 self.push(Op::Delete { id: array.id, runs });

@@ -8,7 +8,7 @@ use crate::store::verbs::save::{check_name, check_names_differ};
 use crate::types::error::{NpkError, NpkResult};
 
 impl Store {
-    /// Gives an array another name.
+    /// Gives an array another name. Its own name is one that it keeps.
     ///
     /// # Errors
     /// `ArrayNotFound`, `ArrayExists`, `InvalidName`, `Locked`, `ReadOnly`, `Io`.
@@ -28,9 +28,14 @@ impl Store {
 
 impl Transaction<'_, '_> {
     fn rename(&mut self, names: &[(&str, &str)], overwrite: bool) -> NpkResult<()> {
+        // What has the name already keeps it.
+        for (name, _) in names.iter().filter(|(source, target)| source == target) {
+            self.array(name)?;
+        }
+        let names: Vec<_> = names.iter().copied().filter(|(source, target)| source != target).collect();
         check_names_differ(names.iter().flat_map(|(source, target)| [*source, *target]))?;
         let mut renames = Vec::new();
-        for (source, target) in names {
+        for (source, target) in &names {
             check_name(target)?;
             let id = self.array(source)?.id;
             renames.push(Op::Rename { id, name: (*target).to_owned() });
@@ -42,7 +47,7 @@ impl Transaction<'_, '_> {
             }
         }
         renames.into_iter().for_each(|op| self.push(op));
-        self.rename_columns(names);
+        self.rename_columns(&names);
         Ok(())
     }
 

@@ -24,6 +24,8 @@ pub(crate) enum Effect {
     /// What names stand for from now on: one call, so all of them at once.
     Names(Vec<(FileName, Option<u64>)>),
     SyncFile(u64),
+    /// Bytes and lengths of all files; names are another matter.
+    SyncTogether,
     SyncFolder,
 }
 
@@ -96,6 +98,7 @@ impl Rule for Journal {
             }
             Call::Allocate { file, end } => Effect::Allocate { file, end },
             Call::Sync { file } => Effect::SyncFile(file),
+            Call::SyncTogether => Effect::SyncTogether,
             Call::SyncFolder => Effect::SyncFolder,
         };
         written.effects.push(effect);

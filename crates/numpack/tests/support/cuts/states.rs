@@ -92,11 +92,12 @@ impl DiskState {
             (Effect::SyncFile(synced), Effect::Write { file, .. } | Effect::Allocate { file, .. }) => {
                 file == synced
             }
-            (Effect::SyncFolder, Effect::Names(_)) => true,
+            (Effect::SyncTogether, Effect::Write { .. } | Effect::Allocate { .. })
+            | (Effect::SyncFolder, Effect::Names(_)) => true,
             _ => false,
         };
         match effect {
-            Effect::SyncFile(_) | Effect::SyncFolder => {
+            Effect::SyncFile(_) | Effect::SyncTogether | Effect::SyncFolder => {
                 let (durable, pending) = std::mem::take(&mut self.pending).into_iter().partition(covered);
                 self.pending = pending;
                 durable.iter().for_each(|effect| apply(&mut self.files, &mut self.names, effect, Fate::Done));
