@@ -198,11 +198,11 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_calls_before_open_and_after_close(path, name):
     store = NumPack(path)
-    assert not path.exists() and not store.is_opened and not store.is_closed
-    with pytest.raises(ClosedError, match="not opened or has been closed"):
+    assert not path.exists() and not store.is_opened and store.is_closed
+    with pytest.raises(ClosedError, match=r"not opened or has been closed: call open\(\) or use `with`"):
         CALLS[name](store)
-    store.open()
-    store.open()
+    assert store.open() is store
+    assert store.open() is store
     assert store.is_opened and not store.is_closed
     store.close()
     store.close()

@@ -47,7 +47,7 @@ def store_table(store: Any) -> str:
         lines.append(
             (
                 name,
-                array["shape"],
+                tuple(array["shape"]),
                 array["dtype"],
                 array["shape"][0] if array["shape"] else 1,
                 array["deleted_rows"],

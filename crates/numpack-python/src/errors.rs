@@ -87,7 +87,9 @@ fn read_only(py: Python<'_>, text: String) -> PyErr {
 
 /// The store is not open.
 pub(crate) fn closed(py: Python<'_>, path: &std::path::Path) -> PyErr {
-    CLOSED.raise(py, format!("NumPack({:?}) is not opened or has been closed", path.display().to_string()))
+    let path = path.display().to_string();
+    let text = format!("NumPack({path:?}) is not opened or has been closed: call open() or use `with`");
+    CLOSED.raise(py, text)
 }
 
 /// A closed `LazyArray`.

@@ -51,7 +51,6 @@ pub(crate) struct NumPack {
     store: RwLock<Option<Store>>,
     /// Not opened yet: "w", "x" and drop_if_exists act on the first open alone.
     fresh: AtomicBool,
-    closed: AtomicBool,
     contexts: AtomicUsize,
     batch: RwLock<Option<Py<PyAny>>>,
 }
@@ -160,7 +159,6 @@ impl NumPack {
         let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(store);
         self.fresh.store(false, Ordering::Release);
-        self.closed.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -220,15 +218,15 @@ impl NumPack {
             choices,
             store: RwLock::new(None),
             fresh: AtomicBool::new(true),
-            closed: AtomicBool::new(false),
             contexts: AtomicUsize::new(0),
             batch: RwLock::new(None),
         })
     }
 
-    /// Opens the store; does nothing when it is open. A closed store can be opened again.
-    fn open(&self, py: Python<'_>) -> PyResult<()> {
-        self.open_store(py)
+    /// Opens the store and returns it; does nothing else when it is open. A closed store can be opened again.
+    fn open<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        slf.get().open_store(slf.py())?;
+        Ok(slf.clone())
     }
 
     /// close(force_gc=None): closes the store; does nothing when it is closed.
@@ -238,7 +236,6 @@ impl NumPack {
     #[pyo3(signature = (force_gc=None))]
     fn close(&self, py: Python<'_>, force_gc: Option<bool>) -> PyResult<()> {
         let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
-        self.closed.store(true, Ordering::Release);
         let finished = store.map_or(Ok(()), |store| py.detach(|| store.close()));
         if force_gc.unwrap_or(self.choices.collect_on_close) {
             py.import(intern!(py, "gc"))?.call_method0(intern!(py, "collect"))?;
@@ -264,10 +261,10 @@ impl NumPack {
         self.store.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Whether the store has been closed and not opened again.
+    /// Whether the store is not open: before the first `open()`, and after `close()`.
     #[getter]
     fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        !self.is_opened()
     }
 
     /// The store's folder, absolute.
@@ -333,7 +330,6 @@ impl NumPack {
             choices,
             store: RwLock::new(Some(open.store)),
             fresh: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
             contexts: AtomicUsize::new(0),
             batch: RwLock::new(None),
         })

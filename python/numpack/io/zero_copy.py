@@ -12,7 +12,7 @@ import numpy as np
 
 from numpack import LazyArray
 from numpack.io._errors import need
-from numpack.io._inputs import check_unmasked, plain_array
+from numpack.io._inputs import check_unmasked, contiguous, plain_array
 from numpack.io.arrow import arrow_to_numpy_zero_copy, numpy_to_arrow_zero_copy, table_to_numpy_zero_copy
 
 __all__ = [
@@ -103,12 +103,16 @@ def numpy_to_torch_zero_copy(array: Any) -> Any:
     """A torch.Tensor over the memory of an ndarray, or over a LazyArray's file.
 
     What is written to the tensor of a LazyArray changes a private copy, never the file. Warns (UserWarning) of other
-    read-only memory, which PyTorch cannot respect: writing to that ends the process where it is a map. Raises
-    ValueError for negative strides, TypeError for dtypes that PyTorch does not have and for masked arrays.
+    read-only memory, which PyTorch cannot respect: writing to that ends the process where it is a map; and of arrays
+    that are not C-contiguous and must be copied, because PyTorch has no words for their strides (negative ones, or
+    such as are not multiples of the elements). Raises TypeError for dtypes that PyTorch does not have and for masked
+    arrays.
     """
     from numpack.io.torch import array_tensor
 
     plain = array._private() if isinstance(array, LazyArray) else plain_array(array)
+    if any(stride < 0 or stride % plain.itemsize for stride in plain.strides):
+        plain = contiguous(plain)
     if plain.flags.writeable:
         return array_tensor("array", plain)
     warnings.warn(
