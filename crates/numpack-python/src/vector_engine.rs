@@ -80,7 +80,7 @@ impl VectorEngine {
         b: &Bound<'_, PyAny>,
         metric: std::borrow::Cow<'_, str>,
     ) -> PyResult<f64> {
-        let (a, b, metric) = (Input::new(a, None)?, Input::new(b, None)?, metric_of(&metric)?);
+        let (a, b, metric) = (Input::vector(a)?, Input::vector(b)?, metric_of(&metric)?);
         let (a, b) = (a.vectors()?, b.vectors()?);
         run(py, 0, |_| self.engine.compute_metric(&a, &b, metric))
     }
@@ -95,7 +95,7 @@ impl VectorEngine {
         candidates: &Bound<'py, PyAny>,
         metric: std::borrow::Cow<'_, str>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (query, rows, metric) = (Input::new(query, None)?, matrix(candidates)?, metric_of(&metric)?);
+        let (query, rows, metric) = (Input::vector(query)?, matrix(candidates)?, metric_of(&metric)?);
         let (queries, candidates) = (query.vectors()?, rows.vectors()?);
         let work = work(&query, &rows).saturating_mul(cost_of(metric));
         let scores =
@@ -120,7 +120,7 @@ impl VectorEngine {
         metric: std::borrow::Cow<'_, str>,
         k: i64,
     ) -> PyResult<Arrays<'py>> {
-        let (query, candidates) = (Input::new(query, None)?, matrix(candidates)?);
+        let (query, candidates) = (Input::vector(query)?, matrix(candidates)?);
         if query.ndim() == 2 && query.shape()[0] != 1 {
             return Err(PyValueError::new_err(format!(
                 "query must be one vector, got shape {:?}: multi_query_top_k takes several",
@@ -142,7 +142,7 @@ impl VectorEngine {
         metric: std::borrow::Cow<'_, str>,
         k: i64,
     ) -> PyResult<Arrays<'py>> {
-        let (queries, candidates) = (Input::new(queries, None)?, matrix(candidates)?);
+        let (queries, candidates) = (Input::vector(queries)?, matrix(candidates)?);
         Ok(flat(py, self.found(py, &queries, &candidates, &metric, k)?))
     }
 
@@ -166,7 +166,7 @@ impl VectorEngine {
         k: i64,
         is_similarity: Option<bool>,
     ) -> PyResult<Arrays<'py>> {
-        let (query, candidates, k) = (Input::new(query, None)?, matrix(candidates)?, k_of(k)?);
+        let (query, candidates, k) = (Input::vector(query)?, matrix(candidates)?, k_of(k)?);
         let metric = metric_of(&metric)?;
         if is_similarity.is_some_and(|given| given != metric.is_similarity()) {
             let text = format!("is_similarity must be {} for {metric}", metric.is_similarity());
@@ -208,7 +208,7 @@ impl VectorEngine {
 
 /// Candidates are the rows of a matrix.
 fn matrix<'py>(candidates: &Bound<'py, PyAny>) -> PyResult<Input<'py>> {
-    let input = Input::new(candidates, None)?;
+    let input = Input::vector(candidates)?;
     if input.ndim() == 2 {
         return Ok(input);
     }

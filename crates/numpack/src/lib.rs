@@ -88,6 +88,7 @@ pub use crate::store::{
 pub use crate::types::dtype::DataType;
 pub use crate::types::element::NpkElement;
 pub use crate::types::error::{NpkError, NpkResult};
+pub use crate::types::file_kind::FileKind;
 
 /// The quickstart of the README, compiled with the tests.
 #[cfg(doctest)]
