@@ -178,7 +178,7 @@ class BatchModeContext:
 
     def get_metadata(self) -> Dict[str, Any]:
         """As `NumPack.get_metadata`; what is marked shows as it will be, with what is known of it."""
-        metadata = self._direct().get_metadata()
+        metadata: Dict[str, Any] = {**self._direct().get_metadata()}
         known = {name: entry for name, entry in metadata["arrays"].items() if name not in self._dropped}
         for name in filter(_is_shown, self._marked):
             array = self._arrays[name]
@@ -205,12 +205,12 @@ class BatchModeContext:
             self._known(source).clone(source, target)
 
     def search(
-        self, name: str, queries: Any, k: int, metric: str, where: Any
+        self, name: str, queries: Any, k: int, metric: str, where: Any, index_dtype: Any
     ) -> Tuple[np.ndarray, np.ndarray]:
         """As `NumPack.search`: on the stored array, after a commit of what is marked under its name."""
         if name in self._marked:
             self.flush()
-        return self._known(name).search(name, queries, k, metric, where)
+        return self._known(name).search(name, queries, k, metric, where, index_dtype=index_dtype)
 
     def rename(self, old: str, new: str, overwrite: bool = False) -> None:
         """Moves the object in memory, or renames the stored array."""

@@ -185,7 +185,9 @@ impl NumPack {
     #[new]
     #[pyo3(signature = (filename, drop_if_exists=false, strict_context_mode=false, warn_no_context=None,
                         force_gc_on_close=false, *, mode="a".into(), durability="process".into(),
-                        lock_timeout=None))]
+                        lock_timeout=None),
+           text_signature = "(filename, drop_if_exists=False, strict_context_mode=False, warn_no_context=None, \
+                             force_gc_on_close=False, *, mode='a', durability='process', lock_timeout=None)")]
     #[expect(clippy::too_many_arguments, reason = "the constructor that existing programs call")]
     fn new(
         py: Python<'_>,

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from numpack import NumPack
+from numpack import LazyArray, NumPack
 from numpack._aliases import also_named
 from numpack.io._arrow_tables import (
     Section,
@@ -95,7 +95,8 @@ def numpy_to_arrow_zero_copy(array: Any) -> Any:
     packs bits) and for masked arrays, ValueError for scalars, for other byte orders and for rows without elements.
     """
     pa = need("pyarrow")
-    array = plain_array(array)
+    # Consumers of Arrow do not know that memory is read-only: they get a private map.
+    array = array._private() if isinstance(array, LazyArray) else plain_array(array)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"Arrow cannot share {array.dtype} without a copy")
     if array.ndim == 0 or not array.dtype.isnative:

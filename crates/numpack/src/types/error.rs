@@ -219,6 +219,13 @@ impl NpkError {
         NpkError::Corrupted { file: file.into(), offset, reason: reason.into() }
     }
 
+    /// Damage of a kind that a copy shows which was made file by file while somebody wrote.
+    pub(crate) fn cut_off(file: impl Into<PathBuf>, offset: u64, reason: &str) -> Self {
+        let advice =
+            "a copy made beside writers looks like this: copy a store by packing it, or stop its writers";
+        NpkError::corrupted(file, offset, format!("{reason} ({advice})"))
+    }
+
     /// Whether the error is the system saying that there is no room left.
     pub(crate) fn is_disk_full(&self) -> bool {
         use io::ErrorKind::{QuotaExceeded, StorageFull};
