@@ -89,13 +89,14 @@ impl NumPack {
         self.opened(py)?.read(py, |store| Ok(store.get_modify_time(&array_name)))
     }
 
-    /// get_io_stats(): how many arrays there are and the bytes of their files: live, deleted, in all.
+    /// get_io_stats(): how many arrays there are that are not hidden, and the bytes of all files:
+    /// live, deleted, in all.
     fn get_io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let found = self.opened(py)?.read(py, Store::metadata)?;
         let live: u64 = found.iter().map(|array| array.size_bytes).sum();
         let all: u64 = found.iter().map(|array| array.file_bytes).sum();
         let stats = PyDict::new(py);
-        stats.set_item("arrays", found.len())?;
+        stats.set_item("arrays", found.iter().filter(|array| !array.is_hidden()).count())?;
         stats.set_item("live_bytes", live)?;
         stats.set_item("deleted_bytes", all - live)?;
         stats.set_item("file_bytes", all)?;
