@@ -43,10 +43,28 @@ pub(crate) enum Command {
     Unpack(Unpack),
     Import(Import),
     Export(Export),
+    Append(Append),
     Drop(Drop),
     Rename(Rename),
     Clone(Clone),
     Sync(Sync),
+}
+
+/// Append the rows of a .npy file to an array, in one commit.
+///
+/// dtype and shape of a row must be those of the array. Memory: the file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: numpack append data.npk embeddings new.npy")]
+pub(crate) struct Append {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The array.
+    pub(crate) array: String,
+    /// The .npy file.
+    pub(crate) file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Remove arrays, or delete rows of one, in one commit.

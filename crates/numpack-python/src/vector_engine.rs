@@ -112,7 +112,6 @@ impl VectorEngine {
     /// Returns (indices, scores) of shape (k,), uint64 and float64, the best first; fewer when there are fewer
     /// rows. Exact; equal scores are ordered by the lower row. index_dtype="int64" for row numbers to compute with,
     /// see `NumPack.search`.
-    #[expect(clippy::too_many_arguments, reason = "the signature that existing programs call, and one more")]
     #[pyo3(signature = (query, candidates, metric, k=10, *, index_dtype=None))]
     fn top_k_search<'py>(
         &self,
@@ -138,7 +137,6 @@ impl VectorEngine {
     ///
     /// Returns (indices, scores) of shape (n*k,): k for the first query, then k for the second, and so on.
     /// uint64 and float64; index_dtype="int64" for row numbers to compute with, see `NumPack.search`.
-    #[expect(clippy::too_many_arguments, reason = "the signature that existing programs call, and one more")]
     #[pyo3(signature = (queries, candidates, metric, k=10, *, index_dtype=None))]
     fn multi_query_top_k<'py>(
         &self,

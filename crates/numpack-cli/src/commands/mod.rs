@@ -38,6 +38,7 @@ pub(crate) fn follow(command: &Command, host: &Host<'_>, output: &mut Output) ->
         Command::Unpack(args) => unpack::unpack(args, output)?,
         Command::Import(args) => import::import(args, host, output)?,
         Command::Export(args) => export::export(args, host, output)?,
+        Command::Append(args) => change::append(args, output)?,
         Command::Drop(args) => change::drop(args, output)?,
         Command::Rename(args) => change::rename(args, output)?,
         Command::Clone(args) => change::clone(args, output)?,

@@ -52,6 +52,37 @@ fn arrays_are_dropped_renamed_and_cloned() {
 }
 
 #[test]
+fn rows_of_a_file_are_appended() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = example(dir.path());
+    store.drop_arrays("special", Some(&[0])).unwrap();
+    for (name, file) in [("numbers", "n.npy"), ("special", "s.npy"), ("scalar", "0.npy")] {
+        assert_eq!(status(dir.path(), &["export", "data.npk", file, name]), 0);
+    }
+    let told_it = text(dir.path(), &["append", "data.npk", "numbers", "n.npy"]);
+    assert_eq!(told_it, "data.npk: 498 rows appended to numbers\n");
+    let all = store.load_array::<f32>("numbers").unwrap();
+    assert_eq!(all.shape(), [996, 2]);
+    assert_eq!((all[[498, 0]], all[[995, 1]]), (all[[0, 0]], 499.5));
+    assert_eq!(
+        json_of(dir.path(), &["append", "data.npk", "special", "s.npy"]),
+        json!({ "array": "special", "appended_rows": 3, "store": "data.npk" })
+    );
+    for (name, file, why) in [
+        ("numbers", "s.npy", "float64 (3,) does not fit array \"numbers\", which is float32 (996, 2)"),
+        ("special", "0.npy", "holds a scalar and no rows"),
+        ("scalar", "s.npy", "does not fit"),
+        ("missing", "s.npy", "\"missing\" not found"),
+        ("numbers", "none.npy", "none.npy"),
+    ] {
+        assert!(told(dir.path(), &["append", "data.npk", name, file]).contains(why), "{name} {file}");
+    }
+    assert_eq!(store.get_shape("numbers").unwrap(), [996, 2]);
+    assert_eq!(status(dir.path(), &["append", "none.npk", "a", "s.npy"]), 2);
+    assert!(!dir.path().join("none.npk").exists());
+}
+
+#[test]
 fn hidden_arrays_are_not_counted() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::new(dir.path().join("data.npk")).unwrap();
