@@ -120,7 +120,7 @@ def test_other_methods_see_the_batch(npk, beside):
         assert npk.get_member_list() == ["data", "new"] == list(npk) and len(npk) == 2
         assert npk.has_array("new") and "gone" not in npk
         assert [batch.tolist() for batch in npk.stream_load("data", 3)] == [[10, 11, 12], [13]]
-        assert npk.get_metadata()["arrays"]["data"]["shape"] == (4,)
+        assert npk.get_metadata()["arrays"]["data"]["shape"] == [4]
         npk.clone("data", "copy")
         npk.update("data")
         with pytest.raises(ValueError):

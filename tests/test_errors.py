@@ -1,9 +1,11 @@
 """Every exception by class and message; a call that fails changes nothing."""
 
 import gc
+import importlib
 import io
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from numpack import (
     NumPack,
     NumPackError,
 )
+from numpack.vector_engine import VectorEngine
 
 # Holds the writers' lock of a store from "held" on, until its standard input is closed.
 HOLDER = """
@@ -198,11 +201,11 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_calls_before_open_and_after_close(path, name):
     store = NumPack(path)
-    assert not path.exists() and not store.is_opened and not store.is_closed
-    with pytest.raises(ClosedError, match="not opened or has been closed"):
+    assert not path.exists() and not store.is_opened and store.is_closed
+    with pytest.raises(ClosedError, match=r"not opened or has been closed: call open\(\) or use `with`"):
         CALLS[name](store)
-    store.open()
-    store.open()
+    assert store.open() is store
+    assert store.open() is store
     assert store.is_opened and not store.is_closed
     store.close()
     store.close()
@@ -519,6 +522,72 @@ def test_a_folder_that_is_not_to_be_made():
         with pytest.raises(OSError) as error:
             NumPack(folder).open()
         assert error.value.errno and not isinstance(error.value, NumPackError)
+
+
+def test_files_that_are_no_stores(tmp_path):
+    np.save(tmp_path / "a.npy", np.arange(3))
+    np.savez(tmp_path / "a.npz", x=np.arange(3))
+    with NumPack(tmp_path / "a.npk") as store:
+        store.save({"x": np.arange(3)})
+    numpack.pack(tmp_path / "a.npk")
+    heads = {
+        "a.h5": b"\x89HDF\r\n\x1a\n",
+        "a.parquet": b"PAR1",
+        "a.feather": b"ARROW1\0\0",
+        "a.pt": b"PK\x03\x04",
+    }
+    for name, head in {
+        **heads,
+        "a.safetensors": b"",
+        "a.csv": b"1,2\n",
+        "a.bin": b"",
+        "moved": b"PAR1",
+    }.items():
+        (tmp_path / name).write_bytes(head)
+    readers = {
+        "a.npy": "a .npy file, .*numpack.io.from_npy",
+        "a.npz": "a .npz archive, .*numpack.io.from_npy",
+        "a.npkg": "a NumPack package, .*numpack.unpack",
+        "a.h5": "numpack.io.from_hdf5",
+        "a.parquet": "numpack.io.from_parquet",
+        "moved": "numpack.io.from_parquet",
+        "a.feather": "numpack.io.from_feather",
+        "a.safetensors": "numpack.io.from_safetensors_file",
+        "a.pt": "numpack.io.from_pt",
+        "a.csv": "numpack.io.from_csv",
+        "a.bin": "a plain file, and not the folder of a store",
+    }
+    for name, told in readers.items():
+        before = (tmp_path / name).read_bytes()
+        for options in ({}, {"mode": "r"}, {"mode": "w"}, {"mode": "x"}, {"drop_if_exists": True}):
+            with pytest.raises(NotADirectoryError, match=told) as error:
+                NumPack(tmp_path / name, **options).open()
+            assert error.value.filename == str(tmp_path / name)
+        assert (tmp_path / name).read_bytes() == before
+    for told in re.findall(r"numpack\.[a-z0-9_.]+", " ".join(readers.values())):
+        module, _, function = told.rpartition(".")
+        assert callable(getattr(importlib.import_module(module), function))
+
+
+def test_errors_of_searches_name_what_is_there(npk):
+    npk.save({"v": np.zeros((3, 4), np.float32), "b": np.zeros((3, 4), bool), "cube": np.zeros((2, 2, 2))})
+    with pytest.raises(ValueError, match="the queries have 5 dimensions, the rows that are searched 4"):
+        npk.search("v", np.zeros((1, 5)))
+    with pytest.raises(ValueError, match=r'array "cube": .*expected shape \(rows, dims\), got \(2, 2, 2\)'):
+        npk.search("cube", np.zeros((1, 2)))
+    with pytest.raises(ValueError, match=r"^vectors: .*expected shape \(rows, dims\), got \(1, 1, 4\)"):
+        npk.search("v", np.zeros((1, 1, 4)))
+    with pytest.raises(TypeError, match="the queries are uint8, the rows that are searched bool"):
+        npk.search("b", np.zeros((1, 4), np.uint8), metric="hamming")
+    engine = VectorEngine()
+    for call in (
+        lambda wrong: npk.search("v", wrong),
+        lambda wrong: engine.top_k_search(wrong, np.zeros((3, 4)), "dot"),
+        lambda wrong: engine.top_k_search(np.zeros(4), wrong, "dot"),
+        lambda wrong: engine.compute_metric(wrong, wrong, "dot"),
+    ):
+        with pytest.raises(TypeError, match="dtype object cannot be searched: vectors are of numbers"):
+            call(np.array([[None] * 4]))
 
 
 def test_top_level_names():

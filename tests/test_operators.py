@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from indexing_keys import answer, assert_same
 
-from numpack import ClosedError, LazyArray
+from numpack import ClosedError, LazyArray, NumPack
 
 NUMPY_2 = np.lib.NumpyVersion(np.__version__) >= "2.0.0"
 
@@ -412,3 +412,20 @@ def test_mmap_modes(npk):
     for mode in ("r+", "w+", "x", 5):
         with pytest.raises(ValueError, match="mmap_mode must be"):
             npk.load("a", mmap_mode=mode)
+
+
+def test_elements_are_not_assigned(tmp_path):
+    with NumPack(tmp_path / "s.npk") as store:
+        store.save({"a": np.arange(6).reshape(3, 2), "scalar": np.array(1)})
+        store.append({"a": np.zeros((1, 2), int)})
+        for deleted in ([], [1]):
+            store.drop("a", deleted)
+            lazy, before = store.load("a", lazy=True), store.load("a")
+            for key in (0, slice(None), [0, 1], (0, 1), Ellipsis, before > 2):
+                with pytest.raises(TypeError, match=r"npk.replace.*writable_batch_mode.*lazy.copy\(\)"):
+                    lazy[key] = 99
+                with pytest.raises(TypeError):
+                    del lazy[key]
+            with pytest.raises(TypeError, match="npk.replace"):
+                store.load("scalar", lazy=True)[()] = 2
+            assert np.array_equal(store.load("a"), before) and np.array_equal(lazy, before)

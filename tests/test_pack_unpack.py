@@ -1,5 +1,6 @@
 """Packages from Python: the seed's snippets, the errors, progress, and the program."""
 
+import errno
 import json
 import os
 import pty
@@ -95,9 +96,10 @@ def test_deleted_rows_are_kept_when_asked_for(store):
 
 def test_errors(store, tmp_path):
     package = pack("data.npk")
-    with pytest.raises(FileExistsError):
+    with pytest.raises(FileExistsError, match="overwrite=True") as error:
         pack("data.npk")
-    with pytest.raises(FileExistsError):
+    assert error.value.errno == errno.EEXIST and "data.npkg" in str(error.value)
+    with pytest.raises(FileExistsError, match=r"overwrite=True.*data\.npk"):
         unpack(package)
     for call in (pack, unpack, get_package_info):
         for kind in (FileNotFoundError, ValueError):

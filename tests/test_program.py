@@ -300,7 +300,9 @@ def test_search_agrees_with_the_method(store):
         assert [hit["score"] for hit in hits] == scores[query].tolist()
     found = told("search", "data.npk", "vectors", "--query", "0.1,-0.2,0.3,0.4", "-k", "2")
     assert [hit["row"] for hit in found["queries"][0]["hits"]] == one[0].tolist()
-    assert "vectors" in refused(2, "search", "data.npk", "vectors", "--query", "1,2")
+    assert "2 dimensions, the rows that are searched 4" in refused(
+        2, "search", "data.npk", "vectors", "--query", "1,2"
+    )
 
 
 def test_verify_of_a_package(store):

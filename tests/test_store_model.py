@@ -203,7 +203,7 @@ class Pair:
                 assert one.tobytes() == array.tobytes(), name
         metadata = self.store.get_metadata()
         assert {name: entry["shape"] for name, entry in metadata["arrays"].items()} == {
-            name: array.shape for name, array in self.model.items()
+            name: list(array.shape) for name, array in self.model.items()
         }
         assert metadata["total_size"] == sum(array.nbytes for array in self.model.values())
 
@@ -308,7 +308,8 @@ def test_metadata_and_statistics(npk, path):
     npk.save({"a": np.zeros((10, 4), "f4"), "s": np.array(1)})
     npk.drop("a", [0, 1])
     entry = npk.get_metadata()["arrays"]["a"]
-    assert entry["shape"] == (8, 4) and entry["dtype"] == "float32" and entry["size"] == 128
+    assert entry["shape"] == [8, 4] and entry["dtype"] == "float32"
+    assert entry["size"] == entry["size_bytes"] == 128
     assert entry["deleted_rows"] == 2 and entry["file_bytes"] == 160
     assert npk.get_metadata()["path"] == str(path) and npk.get_metadata()["total_size"] == 136
     assert npk.get_io_stats() == {"arrays": 2, "live_bytes": 136, "deleted_bytes": 32, "file_bytes": 168}

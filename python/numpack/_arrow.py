@@ -10,7 +10,8 @@ def arrow_array(lazy: Any) -> Any:
         import pyarrow as pa
     except ImportError as error:
         raise ImportError("the Arrow interface needs pyarrow: pip install pyarrow") from error
-    data = lazy.__array__()
+    # A private map: who gets it by C pointers may not know that it is read-only.
+    data = lazy._private()
     if data.ndim == 0:
         raise TypeError("a scalar array has no Arrow form: use lazy[()]")
     if data.dtype.kind == "c":

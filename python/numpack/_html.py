@@ -2,10 +2,13 @@
 
 from datetime import datetime, timezone
 from html import escape
-from typing import Any, Iterable, Optional, Tuple
+from itertools import islice
+from typing import Any, Iterable, List, Optional, Tuple
 
 from numpack._svg import layout_picture
 
+# Arrays that a notebook shows of a store; of more it says how many there are.
+_ROWS = 100
 _STYLE = "text-align: left"
 
 
@@ -42,12 +45,13 @@ def store_table(store: Any) -> str:
     if not store.is_opened:
         return escape(repr(store))
     metadata = store.get_metadata()
-    lines = []
-    for name, array in metadata["arrays"].items():
+    total = metadata["total_arrays"]
+    lines: List[Tuple[Any, ...]] = []
+    for name, array in islice(metadata["arrays"].items(), _ROWS):
         lines.append(
             (
                 name,
-                array["shape"],
+                tuple(array["shape"]),
                 array["dtype"],
                 array["shape"][0] if array["shape"] else 1,
                 array["deleted_rows"],
@@ -56,7 +60,10 @@ def store_table(store: Any) -> str:
             )
         )
     head = ("name", "shape", "dtype", "rows", "deleted", "bytes", "modified")
-    caption = f"NumPack {metadata['path']}: {len(lines)} arrays, {_size(metadata['total_size'])}"
+    if total > _ROWS:
+        lines.append((f"... {total - _ROWS} more arrays", *[""] * (len(head) - 1)))
+    count = "1 array" if total == 1 else f"{total} arrays"
+    caption = f"NumPack {metadata['path']}: {count}, {_size(metadata['total_size'])}"
     return _table(head, lines, caption)
 
 

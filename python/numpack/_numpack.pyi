@@ -3,11 +3,11 @@
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Sequence, ValuesView
 from os import PathLike
 from pathlib import Path
-from typing import IO, Any, Final, Literal, SupportsIndex, TypeAlias, final, overload
+from typing import IO, Any, Final, Literal, SupportsIndex, TypeAlias, final, overload, type_check_only
 
 import numpy as np
 import numpy.typing as npt
-from typing_extensions import Self, disjoint_base
+from typing_extensions import Self, TypedDict, disjoint_base
 
 from numpack.batch import BatchModeContext, WritableBatchMode
 
@@ -20,6 +20,78 @@ _Names: TypeAlias = str | list[str] | tuple[str, ...]
 _Mode: TypeAlias = Literal["r", "r+", "a", "w", "x"]
 _Durability: TypeAlias = Literal["process", "power"]
 
+_Metric: TypeAlias = Literal[
+    "dot",
+    "dot_product",
+    "dotproduct",
+    "inner",
+    "inner_product",
+    "cos",
+    "cosine",
+    "cosine_similarity",
+    "l2",
+    "euclidean",
+    "l2_distance",
+    "l2sq",
+    "l2_squared",
+    "squared_euclidean",
+    "hamming",
+    "jaccard",
+    "kl",
+    "kl_divergence",
+    "js",
+    "js_divergence",
+]
+_Int64: TypeAlias = Literal["int64"] | type[np.int64] | np.dtype[np.int64]
+_Hits: TypeAlias = tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]
+_SignedHits: TypeAlias = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+@type_check_only
+class _ArrayMetadata(TypedDict):
+    shape: list[int]
+    dtype: str
+    size: int
+    size_bytes: int
+    # None of an array that only a batch knows.
+    modify_time: int | None
+    deleted_rows: int
+    file_bytes: int
+    data_file: str | None
+
+@type_check_only
+class _StoreMetadata(TypedDict):
+    arrays: dict[str, _ArrayMetadata]
+    path: str
+    base_dir: str
+    total_arrays: int
+    total_size: int
+    last_modified: int | None
+
+@type_check_only
+class _IoStats(TypedDict):
+    arrays: int
+    live_bytes: int
+    deleted_bytes: int
+    file_bytes: int
+
+@type_check_only
+class _Finding(TypedDict):
+    damage: bool
+    message: str
+
+@type_check_only
+class _Verified(TypedDict):
+    sound: bool
+    arrays: int
+    checksummed: int
+    findings: list[_Finding]
+
+@type_check_only
+class _Capabilities(TypedDict):
+    exact: str
+    product: str
+    threads: int
+
 @disjoint_base
 class NumPack:
     def __new__(
@@ -30,8 +102,8 @@ class NumPack:
         warn_no_context: bool | None = None,
         force_gc_on_close: bool = False,
         *,
-        mode: _Mode = ...,
-        durability: _Durability = ...,
+        mode: _Mode = "a",
+        durability: _Durability = "process",
         lock_timeout: float | None = None,
     ) -> Self: ...
     @property
@@ -44,7 +116,7 @@ class NumPack:
     def mode(self) -> _Mode: ...
     @property
     def durability(self) -> _Durability: ...
-    def open(self) -> None: ...
+    def open(self) -> Self: ...
     def close(self, force_gc: bool | None = None) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *_error: object) -> None: ...
@@ -67,11 +139,34 @@ class NumPack:
     def get_member_list(self, *, hidden: bool = False) -> list[str]: ...
     def has_array(self, array_name: str) -> bool: ...
     def get_modify_time(self, array_name: str) -> int | None: ...
-    def get_metadata(self) -> dict[str, Any]: ...
-    def get_io_stats(self) -> dict[str, int]: ...
+    def get_metadata(self) -> _StoreMetadata: ...
+    def get_io_stats(self) -> _IoStats: ...
     def clone(self, source_name: str, target_name: str) -> None: ...
     def rename(self, old_name: str, new_name: str, overwrite: bool = False) -> None: ...
     def reset(self) -> None: ...
+    @overload
+    def search(
+        self,
+        array_name: str,
+        queries: npt.ArrayLike,
+        k: int = 10,
+        metric: _Metric = "cosine",
+        where: _Rows | None = None,
+        *,
+        index_dtype: Literal["uint64"] | type[np.uint64] | None = None,
+    ) -> _Hits: ...
+    @overload
+    def search(
+        self,
+        array_name: str,
+        queries: npt.ArrayLike,
+        k: int = 10,
+        metric: _Metric = "cosine",
+        where: _Rows | None = None,
+        *,
+        index_dtype: _Int64,
+    ) -> _SignedHits: ...
+    @overload
     def search(
         self,
         array_name: str,
@@ -79,9 +174,11 @@ class NumPack:
         k: int = 10,
         metric: str = "cosine",
         where: _Rows | None = None,
-    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]: ...
+        *,
+        index_dtype: npt.DTypeLike | None = None,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
     def sync(self) -> None: ...
-    def verify(self) -> dict[str, Any]: ...
+    def verify(self) -> _Verified: ...
     def batch_mode(self, memory_limit: float | None = None) -> BatchModeContext: ...
     def writable_batch_mode(self) -> WritableBatchMode: ...
     def __getitem__(self, key: str, /) -> _Array: ...
@@ -95,6 +192,7 @@ class NumPack:
     def values(self) -> ValuesView[_Array]: ...
     def items(self) -> ItemsView[str, _Array]: ...
     def _repr_html_(self) -> str: ...
+    def _ipython_key_completions_(self) -> list[str]: ...
     # For `numpack.batch`.
     @staticmethod
     def _check_saved(name: str, array: Any) -> None: ...
@@ -135,6 +233,12 @@ class LazyArray:
     def __exit__(self, *_error: object) -> None: ...
     # An element or an ndarray, as the key says.
     def __getitem__(self, key: Any, /) -> Any: ...
+    # Raise TypeError: stored arrays are written by `replace`, `drop` and `writable_batch_mode`.
+    def __setitem__(self, _key: Any, _value: Any, /) -> None: ...
+    def __delitem__(self, _key: Any, /) -> None: ...
+    def __dir__(self) -> list[str]: ...
+    def __getitems__(self, indices: _Rows) -> list[Any]: ...
+    def __dask_tokenize__(self) -> str: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Any]: ...
     def __contains__(self, key: object, /) -> bool: ...
@@ -259,33 +363,116 @@ class WritableArray:
     def array(self) -> _Array: ...
     def flush(self) -> None: ...
 
-_Hits: TypeAlias = tuple[npt.NDArray[np.uint64], npt.NDArray[np.float64]]
-
 @final
 class VectorEngine:
     def __new__(cls, *, level: str | None = None, threads: int | None = None) -> Self: ...
-    def capabilities(self) -> dict[str, Any]: ...
-    def compute_metric(self, a: npt.ArrayLike, b: npt.ArrayLike, metric: str) -> float: ...
+    def capabilities(self) -> _Capabilities: ...
+    def compute_metric(self, a: npt.ArrayLike, b: npt.ArrayLike, metric: _Metric | str) -> float: ...
     def batch_compute(
-        self, query: npt.ArrayLike, candidates: npt.ArrayLike, metric: str
+        self, query: npt.ArrayLike, candidates: npt.ArrayLike, metric: _Metric | str
     ) -> npt.NDArray[np.float64]: ...
+    @overload
     def top_k_search(
-        self, query: npt.ArrayLike, candidates: npt.ArrayLike, metric: str, k: int = 10
+        self,
+        query: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: _Metric,
+        k: int = 10,
+        *,
+        index_dtype: Literal["uint64"] | type[np.uint64] | None = None,
     ) -> _Hits: ...
+    @overload
+    def top_k_search(
+        self,
+        query: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: _Metric,
+        k: int = 10,
+        *,
+        index_dtype: _Int64,
+    ) -> _SignedHits: ...
+    @overload
+    def top_k_search(
+        self,
+        query: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: str,
+        k: int = 10,
+        *,
+        index_dtype: npt.DTypeLike | None = None,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
+    @overload
     def multi_query_top_k(
-        self, queries: npt.ArrayLike, candidates: npt.ArrayLike, metric: str, k: int = 10
+        self,
+        queries: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: _Metric,
+        k: int = 10,
+        *,
+        index_dtype: Literal["uint64"] | type[np.uint64] | None = None,
     ) -> _Hits: ...
+    @overload
+    def multi_query_top_k(
+        self,
+        queries: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: _Metric,
+        k: int = 10,
+        *,
+        index_dtype: _Int64,
+    ) -> _SignedHits: ...
+    @overload
+    def multi_query_top_k(
+        self,
+        queries: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: str,
+        k: int = 10,
+        *,
+        index_dtype: npt.DTypeLike | None = None,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
+    @overload
+    def segmented_top_k_search(
+        self,
+        query: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: _Metric,
+        global_offset: int,
+        current_indices: npt.NDArray[np.uint64] | npt.NDArray[np.int64],
+        current_scores: npt.NDArray[np.float64],
+        k: int,
+        is_similarity: bool | None = None,
+        *,
+        index_dtype: Literal["uint64"] | type[np.uint64] | None = None,
+    ) -> _Hits: ...
+    @overload
+    def segmented_top_k_search(
+        self,
+        query: npt.ArrayLike,
+        candidates: npt.ArrayLike,
+        metric: _Metric,
+        global_offset: int,
+        current_indices: npt.NDArray[np.uint64] | npt.NDArray[np.int64],
+        current_scores: npt.NDArray[np.float64],
+        k: int,
+        is_similarity: bool | None = None,
+        *,
+        index_dtype: _Int64,
+    ) -> _SignedHits: ...
+    @overload
     def segmented_top_k_search(
         self,
         query: npt.ArrayLike,
         candidates: npt.ArrayLike,
         metric: str,
         global_offset: int,
-        current_indices: npt.NDArray[np.uint64],
+        current_indices: npt.NDArray[np.uint64] | npt.NDArray[np.int64],
         current_scores: npt.NDArray[np.float64],
         k: int,
         is_similarity: bool | None = None,
-    ) -> _Hits: ...
+        *,
+        index_dtype: npt.DTypeLike | None = None,
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]: ...
 
 _Report: TypeAlias = Callable[[int, int], Any]
 

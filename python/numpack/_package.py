@@ -1,5 +1,6 @@
 """Packages: a store in one compressed file `.npkg`, to keep, move and share."""
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,9 +94,16 @@ def get_package_info(source: _Path) -> Dict[str, Any]:
 
 @contextmanager
 def _missing() -> Iterator[None]:
-    """Turns FileNotFoundError into one that is a ValueError too, as a path without a store or package is."""
+    """Turns FileNotFoundError into one that is a ValueError too, as a path without a store or package is.
+
+    FileExistsError says how to go on.
+    """
     try:
         yield
+    except FileExistsError as error:
+        text = f"{error.strerror or error}: overwrite=True takes its place"
+        place = None if error.filename is None else os.fspath(error.filename)
+        raise FileExistsError(error.errno or errno.EEXIST, text, place) from None
     except FileNotFoundError as error:
         place = None if error.filename is None else os.fspath(error.filename)
         raise MissingPathError(error.errno, error.strerror, place) from None

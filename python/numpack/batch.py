@@ -168,7 +168,7 @@ class BatchModeContext:
         there = self._direct().get_member_list(hidden=hidden)
         stored = [name for name in there if name not in self._dropped]
         new = [name for name in self._marked if name not in stored]
-        return stored + [name for name in new if hidden or not name.startswith(_HIDDEN)]
+        return stored + [name for name in new if hidden or _is_shown(name)]
 
     def has_array(self, name: str) -> bool:
         """Whether the name will be there after the batch."""
@@ -178,16 +178,19 @@ class BatchModeContext:
 
     def get_metadata(self) -> Dict[str, Any]:
         """As `NumPack.get_metadata`; what is marked shows as it will be, with what is known of it."""
-        metadata = self._direct().get_metadata()
+        metadata: Dict[str, Any] = {**self._direct().get_metadata()}
         known = {name: entry for name, entry in metadata["arrays"].items() if name not in self._dropped}
-        for name in self._marked:
+        for name in filter(_is_shown, self._marked):
             array = self._arrays[name]
             entry = known.setdefault(
                 name, {"modify_time": None, "deleted_rows": 0, "file_bytes": 0, "data_file": None}
             )
-            entry.update(shape=array.shape, dtype=array.dtype.name, size=array.nbytes)
+            entry.update(shape=list(array.shape), dtype=array.dtype.name)
+            entry.update(size=array.nbytes, size_bytes=array.nbytes)
         size = sum(entry["size"] for entry in known.values())
+        times = [entry["modify_time"] for entry in known.values() if entry["modify_time"] is not None]
         metadata.update(arrays=known, total_arrays=len(known), total_size=size)
+        metadata.update(last_modified=max(times, default=None))
         return metadata
 
     def clone(self, source: str, target: str) -> None:
@@ -202,12 +205,12 @@ class BatchModeContext:
             self._known(source).clone(source, target)
 
     def search(
-        self, name: str, queries: Any, k: int, metric: str, where: Any
+        self, name: str, queries: Any, k: int, metric: str, where: Any, index_dtype: Any
     ) -> Tuple[np.ndarray, np.ndarray]:
         """As `NumPack.search`: on the stored array, after a commit of what is marked under its name."""
         if name in self._marked:
             self.flush()
-        return self._known(name).search(name, queries, k, metric, where)
+        return self._known(name).search(name, queries, k, metric, where, index_dtype=index_dtype)
 
     def rename(self, old: str, new: str, overwrite: bool = False) -> None:
         """Moves the object in memory, or renames the stored array."""
@@ -269,6 +272,11 @@ class BatchModeContext:
         self.flush()
         keep: Set[str] = set(kept)
         self._arrays = {name: array for name, array in self._arrays.items() if name in keep}
+
+
+def _is_shown(name: str) -> bool:
+    """Whether listings have the array."""
+    return not name.startswith(_HIDDEN)
 
 
 def _columns_of(name: str) -> str:

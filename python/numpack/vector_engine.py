@@ -8,10 +8,10 @@
 """
 
 import os
-from typing import Any, Dict, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from numpack._numpack import NumPack, VectorEngine
 
@@ -33,7 +33,7 @@ class StreamingVectorEngine:
 
     def capabilities(self) -> Dict[str, Any]:
         """As `VectorEngine.capabilities`."""
-        return self._engine.capabilities()
+        return {**self._engine.capabilities()}
 
     def streaming_top_k_from_file(
         self,
@@ -43,14 +43,19 @@ class StreamingVectorEngine:
         metric: str,
         k: int = 10,
         batch_size: int = 10000,
+        *,
+        index_dtype: Optional[DTypeLike] = None,
     ) -> Tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """The best k rows for one query (d,): indices (k,) and scores (k,), the best first."""
+        """The best k rows for one query (d,): indices (k,) and scores (k,), the best first.
+
+        uint64 and float64; index_dtype="int64" for row numbers to compute with, see `NumPack.search`.
+        """
         _check_batch(batch_size)
         query = np.asanyarray(query)
         if query.ndim != 1:
             raise ValueError(f"query must be one vector, got shape {query.shape}")
         with NumPack(npk_dir, mode="r") as store:
-            indices, scores = store.search(array_name, query, k, metric)
+            indices, scores = store.search(array_name, query, k, metric, index_dtype=index_dtype)
         return indices[0], scores[0]
 
     def streaming_multi_query_top_k(
@@ -61,11 +66,16 @@ class StreamingVectorEngine:
         metric: str,
         k: int = 10,
         batch_size: int = 10000,
+        *,
+        index_dtype: Optional[DTypeLike] = None,
     ) -> Tuple[NDArray[np.uint64], NDArray[np.float64]]:
-        """The best k rows for every query of (n, d): indices and scores of shape (n*k,)."""
+        """The best k rows for every query of (n, d): indices and scores of shape (n*k,).
+
+        uint64 and float64; index_dtype="int64" for row numbers to compute with, see `NumPack.search`.
+        """
         _check_batch(batch_size)
         with NumPack(npk_dir, mode="r") as store:
-            indices, scores = store.search(array_name, queries, k, metric)
+            indices, scores = store.search(array_name, queries, k, metric, index_dtype=index_dtype)
         return indices.reshape(-1), scores.reshape(-1)
 
     def streaming_batch_compute(

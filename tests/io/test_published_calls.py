@@ -2,6 +2,7 @@
 
 import gc
 import inspect
+import json
 import platform
 import weakref
 
@@ -206,11 +207,16 @@ def test_what_metadata_say_of_the_store(npk):
         found = store.get_metadata()
         assert found["total_arrays"] == 2 and found["base_dir"] == found["path"]
         assert found["last_modified"] == store.get_modify_time("x")
+        assert json.loads(json.dumps(found)) == found
         with store.batch_mode():
             store.save({"z": np.arange(3)})
             store.drop("y")
             store.drop("x")
-            assert store.get_metadata()["total_arrays"] == 1
+            store.save({".numpack/columns/z": np.zeros(3, np.uint8)})
+            found = store.get_metadata()
+            assert found["total_arrays"] == 1 and found["last_modified"] is None
+            assert json.loads(json.dumps(found)) == found
+            assert found["arrays"]["z"]["size"] == found["arrays"]["z"]["size_bytes"] == found["total_size"]
 
 
 def test_garbage_that_closing_collects(npk):

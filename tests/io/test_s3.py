@@ -128,7 +128,7 @@ def test_names_of_options_in_other_clients(tmp_path, old, access):
 def test_wrong_credentials(tmp_path, old, access):
     to_s3(old, "s3://data/a.npy", **access)
     wrong = {**access, "secret_access_key": "wrong"}
-    with pytest.raises(PermissionError, match="s3://data/a.npy"):
+    with pytest.raises(PermissionError, match="s3://data/a.npy: [^\n]*$"):
         from_s3("s3://data/a.npy", tmp_path / "b.npk", **wrong)
     with pytest.raises(PermissionError, match="s3://data/b.npy"):
         to_s3(old, "s3://data/b.npy", **wrong)
@@ -139,8 +139,9 @@ def test_wrong_credentials(tmp_path, old, access):
 
 def test_what_is_missing(tmp_path, old, access):
     for path in ("s3://data/none.npy", "s3://nowhere/a.npy"):
-        with pytest.raises(FileNotFoundError, match=path):
+        with pytest.raises(FileNotFoundError, match=path) as error:
             from_s3(path, old, **access)
+        assert "Debug" not in str(error.value) and "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError, match="nowhere"):
         to_s3(old, "s3://nowhere/a.npy", **access)
     for path in ("data/a.npy", "https://data/a.npy", "s3://data", "s3:///a.npy"):

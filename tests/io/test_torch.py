@@ -226,6 +226,9 @@ def test_memory_is_shared():
         with pytest.warns(UserWarning, match="the array is read-only, which PyTorch cannot respect") as told:
             tensor = numpy_to_torch_zero_copy(array)
         assert len(told) == 1 and np.shares_memory(tensor.numpy(), array)
+    for strided in (np.arange(6)[::-1], np.arange(6).reshape(2, 3)[:, ::-1]):
+        with pytest.warns(UserWarning, match="not C-contiguous: a copy"):
+            assert numpy_to_torch_zero_copy(strided).tolist() == strided.tolist()
     with pytest.raises(ValueError, match="conjugate"):
         torch_to_numpy_zero_copy(torch.tensor([1j]).conj())
 

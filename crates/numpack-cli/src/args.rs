@@ -43,13 +43,100 @@ pub(crate) enum Command {
     Unpack(Unpack),
     Import(Import),
     Export(Export),
+    Append(Append),
+    Drop(Drop),
+    Rename(Rename),
+    Clone(Clone),
+    Sync(Sync),
 }
 
-/// List the arrays of a store: name, dtype, shape, bytes.
+/// Append the rows of a .npy file to an array, in one commit.
+///
+/// dtype and shape of a row must be those of the array. Memory: the file.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: numpack append data.npk embeddings new.npy")]
+pub(crate) struct Append {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The array.
+    pub(crate) array: String,
+    /// The .npy file.
+    pub(crate) file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Remove arrays, or delete rows of one, in one commit.
+///
+/// Rows that are deleted keep their room until `numpack compact`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  numpack drop data.npk old older\n  numpack drop data.npk embeddings --rows -100:"
+)]
+pub(crate) struct Drop {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The arrays.
+    #[arg(required = true)]
+    pub(crate) arrays: Vec<String>,
+    /// Delete these rows of the array instead, as a slice of Python's.
+    #[arg(long, value_name = "START:STOP[:STEP]", value_parser = slice, allow_hyphen_values = true)]
+    pub(crate) rows: Option<Selection<'static>>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Give an array another name.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: numpack rename data.npk embeddings old/embeddings")]
+pub(crate) struct Rename {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The array.
+    pub(crate) array: String,
+    /// Its new name.
+    pub(crate) name: String,
+    /// Take the place of an array of that name.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Copy an array under another name of the same store.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: numpack clone data.npk embeddings before")]
+pub(crate) struct Clone {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// The array.
+    pub(crate) array: String,
+    /// Name of the copy.
+    pub(crate) name: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Make everything that was committed so far survive a power cut.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: numpack sync data.npk && rsync -a data.npk backup/")]
+pub(crate) struct Sync {
+    /// The store's folder.
+    pub(crate) store: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List the arrays of a store or a package: name, dtype, shape, bytes.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: numpack ls data.npk --json")]
 pub(crate) struct Ls {
-    /// The store's folder.
+    /// The store's folder, or a package.
     pub(crate) store: PathBuf,
     /// List hidden arrays too: those that conversions keep beside others, such as the names of columns.
     #[arg(short, long)]
@@ -87,14 +174,18 @@ pub(crate) struct Head {
     /// Rows to print.
     #[arg(short = 'n', long, default_value_t = 10, value_name = "N")]
     pub(crate) rows: u32,
+    /// Print every element of long rows, and lines of any length.
+    #[arg(long)]
+    pub(crate) full: bool,
     /// Print JSON: shape, dtype and the elements of the rows in C order.
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Minimum, maximum, mean, NaN count and a histogram of arrays.
+/// Minimum, quartiles, maximum, mean, standard deviation, NaN count and a histogram of arrays.
 ///
-/// Reads each array twice, some megabytes at a time. Complex numbers have a mean and no order.
+/// Reads each array some times, some megabytes at a time. Quartiles are elements: of an even number the lower one in the
+/// middle. Complex numbers have a mean and no order.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  numpack stats data.npk\n  numpack stats data.npk embeddings --bins 20")]
 pub(crate) struct Stats {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use numpack::NpkError;
+use numpack::{FileKind, NpkError};
 
 /// The exit status of a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -50,6 +50,14 @@ impl Failure {
     pub(crate) fn text(&self) -> String {
         match self {
             _ if self.status() == INTERRUPTED => "interrupted".into(),
+            Failure::Store(NpkError::NotAStore { path, kind }) => {
+                let (text, path) = (format!("{} is {kind}, and not a store", path.display()), path.display());
+                match kind {
+                    FileKind::Package => format!("{text}: numpack unpack {path} makes one of it"),
+                    FileKind::Other => text,
+                    _ => format!("{text}: numpack import {path} STORE brings it into one"),
+                }
+            }
             Failure::Store(error) => error.to_string(),
             Failure::Told { text, .. } => text.clone(),
         }
@@ -81,6 +89,11 @@ fn status(error: &NpkError) -> i32 {
         | NpkError::InvalidArgument { .. }
         | NpkError::InvalidName { .. }
         | NpkError::InvalidShape { .. }
+        | NpkError::VectorShape { .. }
+        | NpkError::DimensionMismatch { .. }
+        | NpkError::SetMismatch { .. }
+        | NpkError::MaskMismatch { .. }
+        | NpkError::NotAStore { .. }
         | NpkError::InvalidDtype { .. }
         | NpkError::UnsupportedDtype { .. }
         | NpkError::IndexOutOfBounds { .. } => 2,

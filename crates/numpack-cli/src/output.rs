@@ -40,6 +40,14 @@ impl Output {
         Ok(writeln!(self.out, "{text}")?)
     }
 
+    /// Prints a line of any length.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn whole_line(&mut self, text: &str) -> NpkResult<()> {
+        Ok(writeln!(self.out, "{text}")?)
+    }
+
     /// Prints a value and ends the line.
     ///
     /// # Errors
@@ -123,6 +131,11 @@ pub(crate) fn arrays(count: usize) -> String {
     if count == 1 { "1 array".to_owned() } else { format!("{count} arrays") }
 }
 
+/// A number of rows.
+pub(crate) fn rows(count: u64) -> String {
+    if count == 1 { "1 row".to_owned() } else { format!("{count} rows") }
+}
+
 /// A shape as Python writes a tuple.
 pub(crate) fn shape(dims: &[u64]) -> String {
     match dims {
@@ -142,6 +155,7 @@ mod tests {
         assert_eq!(bytes(1536), "1.5 KiB");
         assert_eq!(bytes(u64::MAX), "16384.0 PiB");
         assert_eq!((arrays(0), arrays(1)), ("0 arrays".into(), "1 array".into()));
+        assert_eq!((rows(0), rows(1)), ("0 rows".into(), "1 row".into()));
         assert_eq!(shape(&[]), "()");
         assert_eq!(shape(&[3]), "(3,)");
         assert_eq!(shape(&[3, 4]), "(3, 4)");

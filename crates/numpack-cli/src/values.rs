@@ -10,6 +10,19 @@ pub(crate) trait Element: NpkElement + Copy {
     /// Whether elements of this type have an order.
     const ORDERED: bool = true;
 
+    /// Bits of [`Element::key`]; 0 where there is no order.
+    const BITS: u32 = 0;
+
+    /// A number with the order of the elements; of those that are not NaN.
+    fn key(self) -> u64 {
+        0
+    }
+
+    /// The element of a key; `None` where there is no order.
+    fn of_key(_key: u64) -> Option<Self> {
+        None
+    }
+
     /// As NumPy prints it.
     fn text(self) -> String;
 
@@ -24,8 +37,19 @@ pub(crate) trait Element: NpkElement + Copy {
 }
 
 macro_rules! integers {
-    ($($type:ty),*) => {$(
+    ($($type:ty as $bits:ty),*) => {$(
         impl Element for $type {
+            const BITS: u32 = <$bits>::BITS;
+
+            fn key(self) -> u64 {
+                // Of a signed type the smallest value becomes 0.
+                u64::from((self as $bits).wrapping_sub(<$type>::MIN as $bits))
+            }
+
+            fn of_key(key: u64) -> Option<Self> {
+                Some((key as $bits).wrapping_add(<$type>::MIN as $bits) as $type)
+            }
+
             fn text(self) -> String {
                 self.to_string()
             }
@@ -46,8 +70,21 @@ macro_rules! integers {
 }
 
 macro_rules! floats {
-    ($($type:ty),*) => {$(
+    ($($type:ty as $bits:ty),*) => {$(
         impl Element for $type {
+            const BITS: u32 = <$bits>::BITS;
+
+            fn key(self) -> u64 {
+                // Negative ones have the order of their bits turned round, and come first.
+                let (bits, sign) = (self.to_bits(), 1 << (<$bits>::BITS - 1));
+                u64::from(if bits & sign == 0 { bits | sign } else { !bits })
+            }
+
+            fn of_key(key: u64) -> Option<Self> {
+                let (bits, sign) = (key as $bits, 1 << (<$bits>::BITS - 1));
+                Some(Self::from_bits(if bits & sign == 0 { !bits } else { bits & !sign }))
+            }
+
             fn text(self) -> String {
                 // As many digits as tell it from its neighbours.
                 format!("{self:?}").to_lowercase()
@@ -93,11 +130,21 @@ macro_rules! complexes {
     )*};
 }
 
-integers!(u8, u16, u32, u64, i8, i16, i32, i64);
-floats!(f16, f32, f64);
+integers!(u8 as u8, u16 as u16, u32 as u32, u64 as u64, i8 as u8, i16 as u16, i32 as u32, i64 as u64);
+floats!(f16 as u16, f32 as u32, f64 as u64);
 complexes!(Complex32, Complex64);
 
 impl Element for bool {
+    const BITS: u32 = 1;
+
+    fn key(self) -> u64 {
+        u64::from(self)
+    }
+
+    fn of_key(key: u64) -> Option<Self> {
+        Some(key > 0)
+    }
+
     fn text(self) -> String {
         (if self { "True" } else { "False" }).to_owned()
     }
@@ -123,6 +170,25 @@ pub(crate) fn float(value: f64, text: String) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_have_the_order_of_the_elements() {
+        fn check<T: Element>(ordered: &[T]) {
+            let keys: Vec<u64> = ordered.iter().map(|value| value.key()).collect();
+            assert!(keys.is_sorted_by(|a, b| a < b), "{keys:?}");
+            assert!(keys.iter().all(|&key| T::BITS == 64 || key >> T::BITS == 0));
+            let back: Vec<String> = keys.iter().map(|&key| T::of_key(key).unwrap().text()).collect();
+            assert_eq!(back, ordered.iter().map(|value| value.text()).collect::<Vec<_>>());
+        }
+        check(&[f64::NEG_INFINITY, -1e300, -1.0, -0.0, 0.0, 5e-324, 1.0, f64::INFINITY]);
+        check(&[f32::MIN, -1.5, 0.0, 1.5, f32::MAX]);
+        check(&[f16::from_f32(-2.0), f16::from_f32(0.25), f16::from_f32(3.0)]);
+        check(&[i64::MIN, -1, 0, 1, i64::MAX]);
+        check(&[i8::MIN, -1, 0, i8::MAX]);
+        check(&[0, 1, u64::MAX]);
+        check(&[0, 200, u8::MAX]);
+        check(&[false, true]);
+    }
 
     #[test]
     fn elements_are_shown_as_numpy_shows_them() {

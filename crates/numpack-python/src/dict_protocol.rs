@@ -4,7 +4,7 @@ use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use crate::store::NumPack;
 
@@ -34,6 +34,14 @@ impl NumPack {
             Ok(name) => self.has_array(py, name),
             Err(_) => Ok(false),
         }
+    }
+
+    /// Names for the completion of `npk["` in notebooks; none of a store that is not open.
+    fn _ipython_key_completions_<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        if self.opened(py).is_err() {
+            return Ok(PyList::empty(py).into_any());
+        }
+        self.get_member_list(py, false)
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {

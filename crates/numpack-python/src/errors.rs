@@ -1,6 +1,6 @@
 //! From the engine's errors to Python's exceptions: the one place that maps them.
 
-use numpack::NpkError;
+use numpack::{FileKind, NpkError};
 use pyo3::exceptions::{
     PyIndexError, PyMemoryError, PyOSError, PyRuntimeError, PyTypeError, PyUserWarning, PyValueError,
 };
@@ -38,6 +38,9 @@ static LOCKED: Class = Class::new("LockedError");
 static CLOSED: Class = Class::new("ClosedError");
 static READ_ONLY: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
+/// `ENOTDIR`, of which Python makes `NotADirectoryError`.
+const NOT_A_FOLDER: i32 = 20;
+
 /// The Python exception for an error of the engine.
 pub(crate) fn raise(error: NpkError) -> PyErr {
     Python::attach(|py| {
@@ -47,8 +50,12 @@ pub(crate) fn raise(error: NpkError) -> PyErr {
             NpkError::ArrayExists(_)
             | NpkError::InvalidName { .. }
             | NpkError::InvalidShape { .. }
+            | NpkError::VectorShape { .. }
+            | NpkError::DimensionMismatch { .. }
             | NpkError::InvalidArgument { .. } => PyValueError::new_err(text),
-            NpkError::InvalidDtype { .. } | NpkError::UnsupportedDtype { .. } => PyTypeError::new_err(text),
+            NpkError::InvalidDtype { .. }
+            | NpkError::SetMismatch { .. }
+            | NpkError::UnsupportedDtype { .. } => PyTypeError::new_err(text),
             NpkError::IndexOutOfBounds { .. } | NpkError::MaskMismatch { .. } => PyIndexError::new_err(text),
             NpkError::Corrupted { .. } => CORRUPTED.raise(py, text),
             NpkError::Locked { .. } => LOCKED.raise(py, text),
@@ -56,6 +63,7 @@ pub(crate) fn raise(error: NpkError) -> PyErr {
             NpkError::Closed => CLOSED.raise(py, text),
             NpkError::OutOfMemory { .. } => PyMemoryError::new_err(text),
             NpkError::Poisoned { .. } => PyOSError::new_err(text),
+            NpkError::NotAStore { path, kind } => not_a_store(path, kind),
             NpkError::Io { path, source } => os_error(path, &source),
             _ => NUMPACK_ERROR.raise(py, text),
         }
@@ -68,13 +76,34 @@ fn os_error(path: std::path::PathBuf, source: &std::io::Error) -> PyErr {
         Some(code) => {
             let text = source.to_string();
             let text = text.split(" (os error").next().unwrap_or_default().to_owned();
-            PyOSError::new_err((code, text, path))
+            PyOSError::new_err((code, text, path.into_os_string()))
         }
         None if source.kind() == std::io::ErrorKind::AlreadyExists => {
             pyo3::exceptions::PyFileExistsError::new_err(format!("{}: {source}", path.display()))
         }
         None => PyOSError::new_err(format!("{}: {source}", path.display())),
     }
+}
+
+/// `NotADirectoryError` that says what the file is, and what reads it.
+fn not_a_store(path: std::path::PathBuf, kind: FileKind) -> PyErr {
+    let reader = match kind {
+        FileKind::Package => Some("numpack.unpack"),
+        FileKind::Npy | FileKind::Npz => Some("numpack.io.from_npy"),
+        FileKind::Hdf5 => Some("numpack.io.from_hdf5"),
+        FileKind::Parquet => Some("numpack.io.from_parquet"),
+        FileKind::Feather => Some("numpack.io.from_feather"),
+        FileKind::SafeTensors => Some("numpack.io.from_safetensors_file"),
+        FileKind::Pt => Some("numpack.io.from_pt"),
+        FileKind::Csv => Some("numpack.io.from_csv"),
+        _ => None,
+    };
+    let reader = reader.map_or(String::new(), |reader| format!(": {reader}() makes a store of it"));
+    PyOSError::new_err((
+        NOT_A_FOLDER,
+        format!("{kind}, and not the folder of a store{reader}"),
+        path.into_os_string(),
+    ))
 }
 
 /// What Python's own files raise for a write in mode `r`.
@@ -87,7 +116,9 @@ fn read_only(py: Python<'_>, text: String) -> PyErr {
 
 /// The store is not open.
 pub(crate) fn closed(py: Python<'_>, path: &std::path::Path) -> PyErr {
-    CLOSED.raise(py, format!("NumPack({:?}) is not opened or has been closed", path.display().to_string()))
+    let path = path.display().to_string();
+    let text = format!("NumPack({path:?}) is not opened or has been closed: call open() or use `with`");
+    CLOSED.raise(py, text)
 }
 
 /// A closed `LazyArray`.

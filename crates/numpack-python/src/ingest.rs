@@ -78,7 +78,7 @@ impl PyIngest {
         dtype: &Bound<'_, PyArrayDescr>,
         shape: Vec<Option<u64>>,
     ) -> PyResult<()> {
-        let (dtype, counted) = (dtype_of(dtype)?, shape.first() == Some(&None));
+        let (dtype, counted) = (dtype_of(dtype, "stored")?, shape.first() == Some(&None));
         let shape: Vec<u64> =
             shape.into_iter().skip(usize::from(counted)).map(Option::unwrap_or_default).collect();
         self.with(py, |parts| {

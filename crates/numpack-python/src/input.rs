@@ -30,6 +30,19 @@ impl<'py> Input<'py> {
     /// `TypeError` for dtypes that the store does not have, for values that `stored` does not have, and for masked
     /// arrays.
     pub(crate) fn new(value: &Bound<'py, PyAny>, stored: Option<DataType>) -> PyResult<Input<'py>> {
+        Self::used(value, stored, "stored")
+    }
+
+    /// Converts vectors that are searched or compared.
+    ///
+    /// # Errors
+    /// As for [`Input::new`].
+    pub(crate) fn vector(value: &Bound<'py, PyAny>) -> PyResult<Input<'py>> {
+        Self::used(value, None, "searched")
+    }
+
+    /// `used`: what becomes of the array, for messages.
+    fn used(value: &Bound<'py, PyAny>, stored: Option<DataType>, used: &str) -> PyResult<Input<'py>> {
         let py = value.py();
         let array = match value.cast::<PyUntypedArray>() {
             Ok(array) => array.clone(),
@@ -37,7 +50,7 @@ impl<'py> Input<'py> {
         };
         if value.hasattr(intern!(py, "_mask"))? && value.hasattr(intern!(py, "filled"))? {
             return Err(PyTypeError::new_err(
-                "a masked array would lose its mask: save a.filled(value), or a.data and a.mask",
+                "a masked array would lose its mask: pass a.filled(value), or a.data and a.mask",
             ));
         }
         if let Some(stored) = stored.filter(|_| !has_dtype(value)) {
@@ -45,7 +58,7 @@ impl<'py> Input<'py> {
             let copied = Some(exact_cast::cast(&array, stored)?);
             return Ok(Input { array, dtype: stored, shape, copied });
         }
-        let dtype = dtype_of(&array.dtype())?;
+        let dtype = dtype_of(&array.dtype(), used)?;
         let plain = array.is_c_contiguous() && array.dtype().is_native_byteorder() != Some(false);
         let array = if plain { array } else { in_c_order(&array, dtype)? };
         let array = if dtype == DataType::Bool { with_true_as_one(array)? } else { array };
@@ -59,13 +72,13 @@ impl<'py> Input<'py> {
     /// # Errors
     /// As for [`Input::new`].
     pub(crate) fn question(value: &Bound<'py, PyAny>, rows: DataType) -> PyResult<Input<'py>> {
-        let (py, own) = (value.py(), Input::new(value, None)?);
+        let (py, own) = (value.py(), Input::vector(value)?);
         if has_dtype(value) || !matches!(own.array.dtype().kind(), b'b' | b'i' | b'u') {
             return Ok(own);
         }
         let cast = own.array.call_method1(intern!(py, "astype"), (descr(py, rows),))?;
         let same = numpy(py)?.call_method1(intern!(py, "array_equal"), (&cast, &own.array))?;
-        if same.is_truthy()? { Input::new(&cast, None) } else { Ok(own) }
+        if same.is_truthy()? { Input::vector(&cast) } else { Ok(own) }
     }
 
     /// With bytes of its own: a replace looks at them several times, and must see the same each time although
@@ -266,16 +279,17 @@ pub(crate) fn numpy(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     py.import(intern!(py, "numpy"))
 }
 
-/// The store's dtype for NumPy's.
+/// The store's dtype for NumPy's. `used`: what the elements cannot be when there is none, for the message.
 ///
 /// # Errors
 /// `TypeError` that names the dtype and the way out.
-pub(crate) fn dtype_of(descr: &Bound<'_, PyArrayDescr>) -> PyResult<DataType> {
-    DataType::of_kind(descr.kind().into(), descr.itemsize()).ok_or_else(|| unsupported(descr, descr.kind()))
+pub(crate) fn dtype_of(descr: &Bound<'_, PyArrayDescr>, used: &str) -> PyResult<DataType> {
+    DataType::of_kind(descr.kind().into(), descr.itemsize()).ok_or_else(|| unsupported(descr, used))
 }
 
-fn unsupported(descr: &Bound<'_, PyArrayDescr>, kind: u8) -> PyErr {
-    let way = match kind {
+fn unsupported(descr: &Bound<'_, PyArrayDescr>, used: &str) -> PyErr {
+    let way = match descr.kind() {
+        _ if used != "stored" => "vectors are of numbers, or packed bits",
         b'f' => "convert it with .astype(numpy.float64)",
         b'c' => "convert it with .astype(numpy.complex128)",
         b'M' | b'm' => "save .view(numpy.int64), and keep the unit beside it",
@@ -285,5 +299,5 @@ fn unsupported(descr: &Bound<'_, PyArrayDescr>, kind: u8) -> PyErr {
         b'V' if descr.has_fields() => "save each field as an array of its own",
         _ => "convert it to a number type, for example with .astype(numpy.float64)",
     };
-    PyTypeError::new_err(format!("dtype {descr} cannot be stored: {way}"))
+    PyTypeError::new_err(format!("dtype {descr} cannot be {used}: {way}"))
 }

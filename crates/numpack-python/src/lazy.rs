@@ -10,10 +10,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use numpack::rows::Selection;
 use numpack::{ArrayView, PrivateCopy, Store};
 use numpy::{PyArrayDescr, PyArrayDescrMethods, PyUntypedArray, PyUntypedArrayMethods};
-use pyo3::exceptions::{PyAttributeError, PyBufferError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
+use pyo3::types::{PyDict, PyEllipsis, PyInt, PyList, PySlice, PyTuple};
 
 use crate::errors::{closed_array, raise};
 use crate::input::numpy;
@@ -56,6 +56,10 @@ struct Mapped {
 struct Private {
     _copy: PrivateCopy,
 }
+
+/// What to call instead of assigning to elements.
+const UNWRITTEN: &str = "a LazyArray is not written to: npk.replace({name: rows}, indexes) replaces rows in one \
+    commit, npk.writable_batch_mode() gives an array over the live file, and lazy.copy() one of its own";
 
 impl LazyArray {
     pub(crate) fn new(py: Python<'_>, store: &Store, name: &str) -> PyResult<LazyArray> {
@@ -152,7 +156,7 @@ impl<'py> Parts<'py> {
         undisturbed.unwrap_or_else(|| read(&self.copy(py)?))
     }
 
-    fn gather(&self, py: Python<'py>, rows: Selection<'_>) -> PyResult<Bound<'py, PyAny>> {
+    pub(crate) fn gather(&self, py: Python<'py>, rows: Selection<'_>) -> PyResult<Bound<'py, PyAny>> {
         let view = &self.view;
         Ok(py.detach(|| view.gather_into(rows, allocate)).map_err(raise)?.into_py(py))
     }
@@ -293,6 +297,28 @@ impl LazyArray {
         slf.get().parts(py)?.index(slf, key)
     }
 
+    #[expect(clippy::unused_self, reason = "Python calls it on an object")]
+    fn __setitem__(&self, _key: &Bound<'_, PyAny>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err(UNWRITTEN))
+    }
+
+    #[expect(clippy::unused_self, reason = "Python calls it on an object")]
+    fn __delitem__(&self, _key: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(PyTypeError::new_err("rows of a LazyArray are not deleted: npk.drop(name, indexes) deletes them"))
+    }
+
+    fn __dir__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let own = py.get_type::<PyAny>().call_method1(intern!(py, "__dir__"), (slf,))?;
+        let names: Vec<String> = own.extract()?;
+        let of_arrays: Vec<String> = numpy(py)?.getattr(intern!(py, "ndarray"))?.dir()?.extract()?;
+        let mut all: Vec<String> =
+            names.into_iter().chain(of_arrays.into_iter().filter(|name| !name.starts_with('_'))).collect();
+        all.sort_unstable();
+        all.dedup();
+        Ok(all.into_pyobject(py)?.into_any())
+    }
+
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
         let view = self.parts(py)?.view;
         match view.shape().first() {
@@ -339,44 +365,6 @@ impl LazyArray {
             (None, None | Some(false), Some(_)) => parts.whole(py),
             _ => parts.copy(py),
         }
-    }
-
-    /// The array for consumers of DLPack: without a copy where NumPy can export read-only memory.
-    #[pyo3(signature = (**kwargs))]
-    fn __dlpack__<'py>(
-        &self,
-        py: Python<'py>,
-        kwargs: Option<&Bound<'py, PyDict>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let parts = self.parts(py)?;
-        if let Some(array) = &parts.mapped
-            && let Ok(capsule) = array.call_method(intern!(py, "__dlpack__"), (), kwargs)
-        {
-            return Ok(capsule);
-        }
-        if let Some(copy) = kwargs.map(|kwargs| kwargs.get_item(intern!(py, "copy"))).transpose()?.flatten()
-            && copy.is(PyBool::new(py, false))
-        {
-            return Err(PyBufferError::new_err("the array cannot be exported without a copy"));
-        }
-        parts.copy(py)?.call_method(intern!(py, "__dlpack__"), (), kwargs)
-    }
-
-    fn __dlpack_device__(&self) -> (i32, i32) {
-        // kDLCPU, device 0.
-        (1, 0)
-    }
-
-    /// The array for consumers of Arrow, by way of pyarrow; more dimensions are fixed-size lists.
-    #[pyo3(signature = (requested_schema=None))]
-    fn __arrow_c_array__<'py>(
-        slf: &Bound<'py, Self>,
-        requested_schema: Option<&Bound<'py, PyAny>>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let arrow =
-            py.import(intern!(py, "numpack._arrow"))?.call_method1(intern!(py, "arrow_array"), (slf,))?;
-        arrow.call_method1(intern!(py, "__arrow_c_array__"), (requested_schema,))
     }
 
     /// Attributes that NumPy's arrays have and this class has not, such as `sum` or `astype`.

@@ -9,6 +9,7 @@ mod exact_cast;
 mod ingest;
 mod input;
 mod lazy;
+mod lazy_exports;
 mod memory;
 mod npy;
 mod operators;

@@ -62,7 +62,7 @@ impl PyNpyHeader {
         dtype: &Bound<'py, PyArrayDescr>,
         shape: Vec<u64>,
     ) -> PyResult<Bound<'py, PyBytes>> {
-        Ok(PyBytes::new(py, &npy::header(dtype_of(dtype)?, &shape)))
+        Ok(PyBytes::new(py, &npy::header(dtype_of(dtype, "stored")?, &shape)))
     }
 
     #[getter]

@@ -60,7 +60,8 @@ pub(crate) fn _unpack(
 pub(crate) fn _package_info(py: Python<'_>, source: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     let info = py.detach(|| package::info(&source)).map_err(raise)?;
     let files = PyList::empty(py);
-    for array in &info.arrays {
+    let shown = || info.arrays.iter().filter(|array| !array.is_hidden());
+    for array in shown() {
         let file = PyDict::new(py);
         file.set_item("name", &array.name)?;
         file.set_item("dtype", array.dtype.name())?;
@@ -72,7 +73,7 @@ pub(crate) fn _package_info(py: Python<'_>, source: PathBuf) -> PyResult<Bound<'
     }
     let dict = PyDict::new(py);
     dict.set_item("version", info.version)?;
-    dict.set_item("file_count", info.arrays.len())?;
+    dict.set_item("file_count", shown().count())?;
     dict.set_item("files", files)?;
     dict.set_item("compression", info.is_compressed().then_some("zstd"))?;
     dict.set_item("compression_ratio", info.ratio())?;

@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use numpack::vector::{Hits, Metric};
-use numpack::{NpkError, NpkResult};
-use numpy::IntoPyArray;
+use numpack::{DataType, NpkError, NpkResult};
+use numpy::{IntoPyArray, PyArrayDescr, PyArrayDescrMethods};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::errors::raise;
+use crate::memory::descr;
 
 /// How often a long search lets Python handle signals.
 const SIGNALS: Duration = Duration::from_millis(50);
@@ -61,7 +62,55 @@ pub(crate) fn k_of(k: i64) -> PyResult<usize> {
     usize::try_from(k).map_err(|_| PyValueError::new_err(format!("k must be zero or more, got {k}")))
 }
 
+/// dtype of the row numbers that a search returns. NumPy makes `float64` of `uint64` beside signed integers,
+/// and `indices - 1` of row 0 a huge number; `int64` has neither trap.
+#[derive(Clone, Copy)]
+pub(crate) enum IndexDtype {
+    Uint64,
+    Int64,
+}
+
+impl IndexDtype {
+    /// What `index_dtype=` says; `uint64` when it says nothing.
+    ///
+    /// # Errors
+    /// `TypeError` for what is no dtype, `ValueError` for another one.
+    pub(crate) fn new(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<IndexDtype> {
+        let Some(given) = given else { return Ok(IndexDtype::Uint64) };
+        let given = PyArrayDescr::new(py, given)?;
+        if given.is_equiv_to(&descr(py, DataType::Uint64)) {
+            return Ok(IndexDtype::Uint64);
+        }
+        if given.is_equiv_to(&descr(py, DataType::Int64)) {
+            return Ok(IndexDtype::Int64);
+        }
+        Err(PyValueError::new_err(format!("index_dtype must be 'uint64' or 'int64', got {given}")))
+    }
+
+    fn array(self, py: Python<'_>, indices: Vec<u64>) -> PyResult<Bound<'_, PyAny>> {
+        match self {
+            IndexDtype::Uint64 => Ok(indices.into_pyarray(py).into_any()),
+            IndexDtype::Int64 => {
+                let signed = |row: u64| {
+                    i64::try_from(row).map_err(|_| {
+                        PyValueError::new_err(format!("row {row} is no int64: index_dtype must be 'uint64'"))
+                    })
+                };
+                let indices = indices.into_iter().map(signed).collect::<PyResult<Vec<i64>>>()?;
+                Ok(indices.into_pyarray(py).into_any())
+            }
+        }
+    }
+}
+
 /// Indices and scores as arrays of one dimension.
-pub(crate) fn flat<'py>(py: Python<'py>, hits: Hits) -> (Bound<'py, PyAny>, Bound<'py, PyAny>) {
-    (hits.indices.into_pyarray(py).into_any(), hits.scores.into_pyarray(py).into_any())
+///
+/// # Errors
+/// `ValueError` for a row number that the dtype does not have.
+pub(crate) fn flat<'py>(
+    py: Python<'py>,
+    hits: Hits,
+    index_dtype: IndexDtype,
+) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+    Ok((index_dtype.array(py, hits.indices)?, hits.scores.into_pyarray(py).into_any()))
 }

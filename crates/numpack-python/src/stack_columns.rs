@@ -36,10 +36,10 @@ impl Stacker {
         columns: Vec<Bound<'py, PyUntypedArray>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let first = columns.first().ok_or_else(|| PyValueError::new_err("there are no columns"))?;
-        let dtype = dtype_of(&first.dtype())?;
+        let dtype = dtype_of(&first.dtype(), "stored")?;
         for column in &columns {
             let fits = column.ndim() == 1 && column.len() == first.len() && column.is_c_contiguous();
-            if !fits || dtype_of(&column.dtype())? != dtype {
+            if !fits || dtype_of(&column.dtype(), "stored")? != dtype {
                 return Err(PyValueError::new_err("the columns differ, or are not contiguous"));
             }
         }

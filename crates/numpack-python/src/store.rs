@@ -51,7 +51,6 @@ pub(crate) struct NumPack {
     store: RwLock<Option<Store>>,
     /// Not opened yet: "w", "x" and drop_if_exists act on the first open alone.
     fresh: AtomicBool,
-    closed: AtomicBool,
     contexts: AtomicUsize,
     batch: RwLock<Option<Py<PyAny>>>,
 }
@@ -168,7 +167,6 @@ impl NumPack {
         let mut slot = self.store.write().unwrap_or_else(PoisonError::into_inner);
         slot.get_or_insert(store);
         self.fresh.store(false, Ordering::Release);
-        self.closed.store(false, Ordering::Release);
         Ok(())
     }
 
@@ -195,7 +193,9 @@ impl NumPack {
     #[new]
     #[pyo3(signature = (filename, drop_if_exists=false, strict_context_mode=false, warn_no_context=None,
                         force_gc_on_close=false, *, mode="a".into(), durability="process".into(),
-                        lock_timeout=None))]
+                        lock_timeout=None),
+           text_signature = "(filename, drop_if_exists=False, strict_context_mode=False, warn_no_context=None, \
+                             force_gc_on_close=False, *, mode='a', durability='process', lock_timeout=None)")]
     #[expect(clippy::too_many_arguments, reason = "the constructor that existing programs call")]
     fn new(
         py: Python<'_>,
@@ -228,15 +228,15 @@ impl NumPack {
             choices,
             store: RwLock::new(None),
             fresh: AtomicBool::new(true),
-            closed: AtomicBool::new(false),
             contexts: AtomicUsize::new(0),
             batch: RwLock::new(None),
         })
     }
 
-    /// Opens the store; does nothing when it is open. A closed store can be opened again.
-    fn open(&self, py: Python<'_>) -> PyResult<()> {
-        self.open_store(py)
+    /// Opens the store and returns it; does nothing else when it is open. A closed store can be opened again.
+    fn open<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, Self>> {
+        slf.get().open_store(slf.py())?;
+        Ok(slf.clone())
     }
 
     /// close(force_gc=None): closes the store; does nothing when it is closed.
@@ -246,7 +246,6 @@ impl NumPack {
     #[pyo3(signature = (force_gc=None))]
     fn close(&self, py: Python<'_>, force_gc: Option<bool>) -> PyResult<()> {
         let store = self.store.write().unwrap_or_else(PoisonError::into_inner).take();
-        self.closed.store(true, Ordering::Release);
         let finished = store.map_or(Ok(()), |store| py.detach(|| store.close()));
         if force_gc.unwrap_or(self.choices.collect_on_close) {
             py.import(intern!(py, "gc"))?.call_method0(intern!(py, "collect"))?;
@@ -272,10 +271,10 @@ impl NumPack {
         self.store.read().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
-    /// Whether the store has been closed and not opened again.
+    /// Whether the store is not open: before the first `open()`, and after `close()`.
     #[getter]
     fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
+        !self.is_opened()
     }
 
     /// The store's folder, absolute.
@@ -341,7 +340,6 @@ impl NumPack {
             choices,
             store: RwLock::new(Some(open.store)),
             fresh: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
             contexts: AtomicUsize::new(0),
             batch: RwLock::new(None),
         })

@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 
 use crate::errors::raise;
 use crate::input::{Input, numpy};
-use crate::search::{flat, k_of, metric_of, run};
+use crate::search::{IndexDtype, flat, k_of, metric_of, run};
 
 type Arrays<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>);
 
@@ -80,7 +80,7 @@ impl VectorEngine {
         b: &Bound<'_, PyAny>,
         metric: std::borrow::Cow<'_, str>,
     ) -> PyResult<f64> {
-        let (a, b, metric) = (Input::new(a, None)?, Input::new(b, None)?, metric_of(&metric)?);
+        let (a, b, metric) = (Input::vector(a)?, Input::vector(b)?, metric_of(&metric)?);
         let (a, b) = (a.vectors()?, b.vectors()?);
         run(py, 0, |_| self.engine.compute_metric(&a, &b, metric))
     }
@@ -95,7 +95,7 @@ impl VectorEngine {
         candidates: &Bound<'py, PyAny>,
         metric: std::borrow::Cow<'_, str>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (query, rows, metric) = (Input::new(query, None)?, matrix(candidates)?, metric_of(&metric)?);
+        let (query, rows, metric) = (Input::vector(query)?, matrix(candidates)?, metric_of(&metric)?);
         let (queries, candidates) = (query.vectors()?, rows.vectors()?);
         let work = work(&query, &rows).saturating_mul(cost_of(metric));
         let scores =
@@ -107,11 +107,12 @@ impl VectorEngine {
         scores.call_method1(intern!(py, "reshape"), (queries.rows(), candidates.rows()))
     }
 
-    /// top_k_search(query, candidates, metric, k): the best k rows for one query.
+    /// top_k_search(query, candidates, metric, k=10, *, index_dtype=None): the best k rows for one query.
     ///
     /// Returns (indices, scores) of shape (k,), uint64 and float64, the best first; fewer when there are fewer
-    /// rows. Exact; equal scores are ordered by the lower row.
-    #[pyo3(signature = (query, candidates, metric, k=10))]
+    /// rows. Exact; equal scores are ordered by the lower row. index_dtype="int64" for row numbers to compute with,
+    /// see `NumPack.search`.
+    #[pyo3(signature = (query, candidates, metric, k=10, *, index_dtype=None))]
     fn top_k_search<'py>(
         &self,
         py: Python<'py>,
@@ -119,21 +120,24 @@ impl VectorEngine {
         candidates: &Bound<'py, PyAny>,
         metric: std::borrow::Cow<'_, str>,
         k: i64,
+        index_dtype: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Arrays<'py>> {
-        let (query, candidates) = (Input::new(query, None)?, matrix(candidates)?);
+        let index_dtype = IndexDtype::new(py, index_dtype)?;
+        let (query, candidates) = (Input::vector(query)?, matrix(candidates)?);
         if query.ndim() == 2 && query.shape()[0] != 1 {
             return Err(PyValueError::new_err(format!(
                 "query must be one vector, got shape {:?}: multi_query_top_k takes several",
                 query.shape()
             )));
         }
-        Ok(flat(py, self.found(py, &query, &candidates, &metric, k)?))
+        flat(py, self.found(py, &query, &candidates, &metric, k)?, index_dtype)
     }
 
-    /// multi_query_top_k(queries, candidates, metric, k): the best k rows for every query of (n, d).
+    /// multi_query_top_k(queries, candidates, metric, k=10, *, index_dtype=None): the best k rows for every query of (n, d).
     ///
     /// Returns (indices, scores) of shape (n*k,): k for the first query, then k for the second, and so on.
-    #[pyo3(signature = (queries, candidates, metric, k=10))]
+    /// uint64 and float64; index_dtype="int64" for row numbers to compute with, see `NumPack.search`.
+    #[pyo3(signature = (queries, candidates, metric, k=10, *, index_dtype=None))]
     fn multi_query_top_k<'py>(
         &self,
         py: Python<'py>,
@@ -141,19 +145,23 @@ impl VectorEngine {
         candidates: &Bound<'py, PyAny>,
         metric: std::borrow::Cow<'_, str>,
         k: i64,
+        index_dtype: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Arrays<'py>> {
-        let (queries, candidates) = (Input::new(queries, None)?, matrix(candidates)?);
-        Ok(flat(py, self.found(py, &queries, &candidates, &metric, k)?))
+        let index_dtype = IndexDtype::new(py, index_dtype)?;
+        let (queries, candidates) = (Input::vector(queries)?, matrix(candidates)?);
+        flat(py, self.found(py, &queries, &candidates, &metric, k)?, index_dtype)
     }
 
     /// segmented_top_k_search(query, candidates, metric, global_offset, current_indices, current_scores, k,
-    /// is_similarity): joins the best rows so far with those of a further segment.
+    /// is_similarity=None, *, index_dtype=None): joins the best rows so far with those of a further segment.
     ///
     /// The rows of the segment are numbered from global_offset. current_indices and current_scores are what the
     /// call for the segment before returned, empty arrays at first. is_similarity must be what the metric is.
+    /// Returns (indices, scores), uint64 and float64; index_dtype="int64" for row numbers to compute with, see
+    /// `NumPack.search`.
     #[expect(clippy::too_many_arguments, reason = "the signature that existing programs call")]
     #[pyo3(signature = (query, candidates, metric, global_offset, current_indices, current_scores, k,
-                        is_similarity=None))]
+                        is_similarity=None, *, index_dtype=None))]
     fn segmented_top_k_search<'py>(
         &self,
         py: Python<'py>,
@@ -165,9 +173,10 @@ impl VectorEngine {
         current_scores: &Bound<'py, PyAny>,
         k: i64,
         is_similarity: Option<bool>,
+        index_dtype: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Arrays<'py>> {
-        let (query, candidates, k) = (Input::new(query, None)?, matrix(candidates)?, k_of(k)?);
-        let metric = metric_of(&metric)?;
+        let (query, candidates, k) = (Input::vector(query)?, matrix(candidates)?, k_of(k)?);
+        let (metric, index_dtype) = (metric_of(&metric)?, IndexDtype::new(py, index_dtype)?);
         if is_similarity.is_some_and(|given| given != metric.is_similarity()) {
             let text = format!("is_similarity must be {} for {metric}", metric.is_similarity());
             return Err(PyValueError::new_err(text));
@@ -183,7 +192,7 @@ impl VectorEngine {
         let hits = run(py, 0, |_| {
             self.engine.merge_segment(&query, &rows, metric, k, global_offset, &indices, &scores)
         })?;
-        Ok(flat(py, hits))
+        flat(py, hits, index_dtype)
     }
 }
 
@@ -208,7 +217,7 @@ impl VectorEngine {
 
 /// Candidates are the rows of a matrix.
 fn matrix<'py>(candidates: &Bound<'py, PyAny>) -> PyResult<Input<'py>> {
-    let input = Input::new(candidates, None)?;
+    let input = Input::vector(candidates)?;
     if input.ndim() == 2 {
         return Ok(input);
     }

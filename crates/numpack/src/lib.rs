@@ -38,7 +38,7 @@
 //! | | |
 //! |---|---|
 //! | [`prelude`] | the names that most programs use |
-//! | [`Store`], [`OpenOptions`] | opening, and every verb |
+//! | [`Store`], [`OpenOptions`] | opening, and every verb; [`Store::save`] takes arrays of several types |
 //! | [`ArrayView`], [`RowStream`] | reading without copying all |
 //! | [`vector`] | exact search and the metrics' formulas |
 //! | [`npy`] | NumPy's files of one array |
@@ -56,6 +56,9 @@
 //! |---|---|---|
 //! | `rayon` | on | large arrays are saved, loaded, gathered and searched by several threads; off: one thread |
 //! | `avx512` | on | code for AVX-512 and AMX, chosen at run time; off: AVX2 at most |
+//!
+//! [`ndarray`], [`half`] and [`num_complex`], whose types are in signatures, are re-exported: a program needs no
+//! dependency on them, and never gets another version.
 //!
 //! How it works: `docs/architecture.md` and `docs/protocol.md` in the repository; the bytes: `docs/on-disk-format.md`.
 
@@ -84,12 +87,13 @@ pub mod core {
 
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, PrivateCopy, RawArray,
-    RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
+    AnyArray, ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, PrivateCopy,
+    RawArray, RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
 };
 pub use crate::types::dtype::DataType;
 pub use crate::types::element::NpkElement;
 pub use crate::types::error::{NpkError, NpkResult};
+pub use crate::types::file_kind::FileKind;
 
 /// The quickstart of the README, compiled with the tests.
 #[cfg(doctest)]

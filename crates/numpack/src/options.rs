@@ -81,7 +81,7 @@ impl OpenOptions {
     /// Opens the store at `path`.
     ///
     /// # Errors
-    /// `Io` when the path is not a folder or not to be reached, or (mode `x`) when a store is there;
+    /// `NotAStore` when the path is that of a file; `Io` when it is not to be reached, or (mode `x`) when a store is there;
     /// `Corrupted`, `UnsupportedVersion`, `Locked`; `InvalidArgument` for a folder with other files.
     pub fn open(self, path: impl AsRef<Path>) -> NpkResult<Store> {
         Store::open(path.as_ref(), self)

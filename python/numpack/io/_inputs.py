@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Iterable, List, Sequence
 
 import numpy as np
@@ -11,6 +12,14 @@ def plain_array(given: Any) -> np.ndarray:
     """What numpy.asarray makes of it. Raises TypeError for a masked array, which would lose its mask."""
     check_unmasked(given)
     return np.asarray(given)
+
+
+def contiguous(array: np.ndarray) -> np.ndarray:
+    """The array, or a C-contiguous copy of it, of which the caller of the public function is warned."""
+    if array.flags.c_contiguous:
+        return array
+    warnings.warn("the array is not C-contiguous: a copy of it is shared", stacklevel=3)
+    return np.ascontiguousarray(array)
 
 
 def check_unmasked(given: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from numpack import NumPack
+from numpack import LazyArray, NumPack
 from numpack._aliases import also_named
 from numpack.io._arrow_tables import (
     Section,
@@ -23,7 +23,7 @@ from numpack.io._arrow_tables import (
 from numpack.io._errors import need
 from numpack.io._export import metered, stored_array
 from numpack.io._import import Options, block_size, store_arrays
-from numpack.io._inputs import name_list, plain_array
+from numpack.io._inputs import contiguous, name_list, plain_array
 from numpack.io._progress import Progress
 from numpack.io._sizes import DEFAULT_CHUNK_SIZE, PathLike
 from numpack.io._tensors import as_meant, is_tensor
@@ -91,18 +91,21 @@ def to_table(
 def numpy_to_arrow_zero_copy(array: Any) -> Any:
     """A pyarrow.Array over the memory of an ndarray; further dimensions are levels of fixed-size lists.
 
-    Raises TypeError for complex and bool (Arrow packs bits) and for masked arrays, ValueError for memory that is not
-    C-contiguous and for rows without elements.
+    What is not C-contiguous must be copied, which a UserWarning says. Raises TypeError for complex and bool (Arrow
+    packs bits) and for masked arrays, ValueError for scalars, for other byte orders and for rows without elements.
     """
     pa = need("pyarrow")
-    array = plain_array(array)
+    # Consumers of Arrow do not know that memory is read-only: they get a private map.
+    array = array._private() if isinstance(array, LazyArray) else plain_array(array)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"Arrow cannot share {array.dtype} without a copy")
-    if array.ndim == 0 or not array.flags.c_contiguous or not array.dtype.isnative:
-        raise ValueError("only C-contiguous arrays of native byte order with a dimension can be shared")
+    if array.ndim == 0 or not array.dtype.isnative:
+        raise ValueError(
+            f"only arrays of native byte order with a dimension can be shared, got {array.dtype} {array.shape}"
+        )
     if 0 in array.shape[1:]:
         raise ValueError(f"Arrow cannot share an array of shape {array.shape}: its rows have no elements")
-    return nested(pa, array)
+    return nested(pa, contiguous(array))
 
 
 def arrow_to_numpy_zero_copy(array: Any) -> np.ndarray:

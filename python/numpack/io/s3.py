@@ -188,8 +188,13 @@ def _errors(path: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.NotFoundError, FileNotFoundError) as error:
-        raise FileNotFoundError(f"{path}: {error}") from None
+        raise FileNotFoundError(f"{path}: {_told(error)}") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError) as error:
-        raise PermissionError(f"{path}: {error}") from None
+        raise PermissionError(f"{path}: {_told(error)}") from None
     except exceptions.BaseError as error:
-        raise OSError(f"{path}: {error}") from error
+        raise OSError(f"{path}: {_told(error)}") from None
+
+
+def _told(error: Exception) -> str:
+    """What an error says, in one line, without the dump of the library's own structures."""
+    return " ".join(str(error).partition("Debug source:")[0].split())

@@ -1,6 +1,7 @@
 """Arrays that libraries share without a copy: by DLPack, and between NumPy, Arrow and PyTorch.
 
-Whoever takes part holds the memory alive. Lazy arrays of a store are shared over their mapped file, read-only.
+Whoever takes part holds the memory alive. Lazy arrays of a store are shared over their mapped file: read-only with
+NumPy, and with others as a private map, whose pages are copied when they are written: no write reaches the file.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from numpack import LazyArray
 from numpack.io._errors import need
-from numpack.io._inputs import check_unmasked, plain_array
+from numpack.io._inputs import check_unmasked, contiguous, plain_array
 from numpack.io.arrow import arrow_to_numpy_zero_copy, numpy_to_arrow_zero_copy, table_to_numpy_zero_copy
 
 __all__ = [
@@ -103,12 +104,16 @@ def numpy_to_torch_zero_copy(array: Any) -> Any:
     """A torch.Tensor over the memory of an ndarray, or over a LazyArray's file.
 
     What is written to the tensor of a LazyArray changes a private copy, never the file. Warns (UserWarning) of other
-    read-only memory, which PyTorch cannot respect: writing to that ends the process where it is a map. Raises
-    ValueError for negative strides, TypeError for dtypes that PyTorch does not have and for masked arrays.
+    read-only memory, which PyTorch cannot respect: writing to that ends the process where it is a map; and of arrays
+    that are not C-contiguous and must be copied, because PyTorch has no words for their strides (negative ones, or
+    such as are not multiples of the elements). Raises TypeError for dtypes that PyTorch does not have and for masked
+    arrays.
     """
     from numpack.io.torch import array_tensor
 
     plain = array._private() if isinstance(array, LazyArray) else plain_array(array)
+    if any(stride < 0 or stride % plain.itemsize for stride in plain.strides):
+        plain = contiguous(plain)
     if plain.flags.writeable:
         return array_tensor("array", plain)
     warnings.warn(
@@ -173,10 +178,14 @@ class ZeroCopyArray:
         return self._array.astype(dtype)
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self._array.__dlpack__(**options)
+        return self._source().__dlpack__(**options)
 
     def __dlpack_device__(self) -> Tuple[int, int]:
         return _device(self._array)
+
+    def _source(self) -> Any:
+        """What goes to libraries that may not respect read-only memory: a LazyArray gives them a private map."""
+        return self._array if self._lazy is None else self._lazy
 
     def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
         return self.to_arrow().__arrow_c_array__(requested_schema)
@@ -190,15 +199,15 @@ class ZeroCopyArray:
 
     def to_arrow(self) -> Any:
         """As a pyarrow.Array; errors as `numpy_to_arrow_zero_copy`."""
-        return numpy_to_arrow_zero_copy(self._array)
+        return numpy_to_arrow_zero_copy(self._source())
 
     def to_torch(self) -> Any:
         """As a torch.Tensor; errors as `numpy_to_torch_zero_copy`."""
-        return numpy_to_torch_zero_copy(self._array if self._lazy is None else self._lazy)
+        return numpy_to_torch_zero_copy(self._source())
 
     def to_dlpack(self) -> DLPackBuffer:
         """For consumers of DLPack."""
-        return DLPackBuffer(self._array)
+        return DLPackBuffer(self._source())
 
 
 def wrap_for_zero_copy(source: Any) -> ZeroCopyArray:

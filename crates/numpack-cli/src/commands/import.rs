@@ -6,9 +6,10 @@ use std::path::Path;
 
 use numpack::disk::is_vacant;
 use numpack::npy::Reader;
-use numpack::{Existing, HIDDEN_PREFIX, NpkError, NpkResult, OpenOptions};
+use numpack::{Existing, NpkError, NpkResult, OpenOptions};
 use serde_json::json;
 
+use super::change::check_name;
 use super::converted::report;
 use crate::args::Import;
 use crate::failure::Failure;
@@ -78,16 +79,6 @@ fn check_import(args: &Import, place: &Place, format: Format) -> Result<(), Fail
     // What is not a store is refused before anything is read.
     if is_there(&args.store)? {
         writable(&args.store)?;
-    }
-    Ok(())
-}
-
-fn check_name(name: &str) -> Result<(), Failure> {
-    numpack::check_name(name)?;
-    if name.starts_with(HIDDEN_PREFIX) {
-        let text =
-            format!("invalid array name {name:?}: those that begin with {HIDDEN_PREFIX} are not for users");
-        return Err(Failure::usage(text));
     }
     Ok(())
 }

@@ -26,8 +26,7 @@ pub(crate) fn info(args: &Info, output: &mut Output) -> NpkResult<Outcome> {
         return Ok(Outcome::Fine);
     }
     let hidden = room.arrays.iter().filter(|(array, _)| array.is_hidden()).count();
-    let more = if hidden == 0 { String::new() } else { format!(" and {hidden} hidden") };
-    output.line(&format!("arrays   {}{more}", room.arrays.len() - hidden))?;
+    output.line(&format!("arrays   {}{}", room.arrays.len() - hidden, beside(hidden)))?;
     output.line(&format!("live     {}", bytes(room.live)))?;
     output.line(&format!("deleted  {}", bytes(room.deleted)))?;
     output.line(&format!("free     {}", bytes(room.free)))?;
@@ -47,6 +46,11 @@ pub(crate) fn info(args: &Info, output: &mut Output) -> NpkResult<Outcome> {
         output.table(["NAME", "FILE", "LIVE", "DELETED", "FREE"], &rows)?;
     }
     Ok(Outcome::Fine)
+}
+
+/// Hidden arrays, beside a count of the others.
+fn beside(hidden: usize) -> String {
+    if hidden == 0 { String::new() } else { format!(" and {hidden} hidden") }
 }
 
 /// Where the bytes of a store are.
@@ -129,7 +133,8 @@ fn package_info(args: &Info, info: &PackageInfo, output: &mut Output) -> NpkResu
         }))?;
         return Ok(Outcome::Fine);
     }
-    output.line(&format!("arrays    {}", info.arrays.len()))?;
+    let hidden = info.arrays.iter().filter(|array| array.is_hidden()).count();
+    output.line(&format!("arrays    {}{}", info.arrays.len() - hidden, beside(hidden)))?;
     output.line(&format!("unpacked  {}", bytes(info.original_bytes())))?;
     output.line(&format!("packed    {} ({:.1} %)", bytes(info.file_bytes), info.ratio() * 100.0))?;
     output.line("")?;

@@ -1,5 +1,6 @@
 //! `ls`: the arrays of a store.
 
+use numpack::package::{self, PackedArray};
 use numpack::{ArrayMetadata, NpkResult};
 use serde_json::{Value, json};
 
@@ -13,6 +14,9 @@ use crate::output::{Output, bytes, clean, shape};
 /// # Errors
 /// Those of opening and printing.
 pub(crate) fn ls(args: &Ls, output: &mut Output) -> NpkResult<Outcome> {
+    if args.store.is_file() {
+        return ls_package(args, output);
+    }
     let mut arrays = open(&args.store)?.metadata()?;
     arrays.retain(|array| args.all || !array.is_hidden());
     if args.json {
@@ -21,6 +25,29 @@ pub(crate) fn ls(args: &Ls, output: &mut Output) -> NpkResult<Outcome> {
     } else {
         let row =
             |a: &ArrayMetadata| [clean(&a.name), a.dtype.to_string(), shape(&a.shape), bytes(a.size_bytes)];
+        output.table(["NAME", "DTYPE", "SHAPE", "SIZE"], &arrays.iter().map(row).collect::<Vec<_>>())?;
+    }
+    Ok(Outcome::Fine)
+}
+
+fn ls_package(args: &Ls, output: &mut Output) -> NpkResult<Outcome> {
+    let mut arrays = package::info(&args.store)?.arrays;
+    arrays.retain(|array| args.all || !array.is_hidden());
+    if args.json {
+        let describe = |array: &PackedArray| {
+            json!({
+                "name": array.name,
+                "dtype": array.dtype.name(),
+                "shape": array.shape,
+                "bytes": array.original_bytes,
+                "deleted_rows": array.deleted_rows,
+            })
+        };
+        let arrays: Vec<Value> = arrays.iter().map(describe).collect();
+        output.json(&json!({ "package": args.store.display().to_string(), "arrays": arrays }))?;
+    } else {
+        let row =
+            |a: &PackedArray| [clean(&a.name), a.dtype.to_string(), shape(&a.shape), bytes(a.original_bytes)];
         output.table(["NAME", "DTYPE", "SHAPE", "SIZE"], &arrays.iter().map(row).collect::<Vec<_>>())?;
     }
     Ok(Outcome::Fine)

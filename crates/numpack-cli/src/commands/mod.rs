@@ -1,5 +1,6 @@
 //! A file for each command, and the one place that picks among them.
 
+mod change;
 mod compact;
 mod converted;
 mod export;
@@ -8,6 +9,7 @@ mod import;
 mod info;
 mod ls;
 mod pack;
+mod ranks;
 mod search;
 mod stats;
 mod unpack;
@@ -36,5 +38,10 @@ pub(crate) fn follow(command: &Command, host: &Host<'_>, output: &mut Output) ->
         Command::Unpack(args) => unpack::unpack(args, output)?,
         Command::Import(args) => import::import(args, host, output)?,
         Command::Export(args) => export::export(args, host, output)?,
+        Command::Append(args) => change::append(args, output)?,
+        Command::Drop(args) => change::drop(args, output)?,
+        Command::Rename(args) => change::rename(args, output)?,
+        Command::Clone(args) => change::clone(args, output)?,
+        Command::Sync(args) => change::sync(args, output)?,
     })
 }

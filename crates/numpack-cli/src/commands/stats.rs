@@ -1,6 +1,7 @@
-//! `stats`: minimum, maximum, mean, NaN count and a histogram, some megabytes at a time.
+//! `stats`: ends, quartiles, mean, deviation, NaN count and a histogram, some megabytes at a time.
 //!
-//! The first pass finds the ends, the second one fills the bars between them.
+//! The first pass finds the ends and the mean, the second one fills the bars between the ends and sums the squares of
+//! what lies around the mean; each pass settles sixteen bits of the quartiles, so that elements of 64 bits take four.
 
 use std::ops::ControlFlow;
 
@@ -8,6 +9,7 @@ use numpack::ndarray::ArrayD;
 use numpack::{ArrayMetadata, NpkError, NpkResult, Store, with_element};
 use serde_json::{Value, json};
 
+use super::ranks::{self, Ranks};
 use crate::args::Stats;
 use crate::open::open;
 use crate::outcome::Outcome;
@@ -17,6 +19,8 @@ use crate::values::{Element, float};
 
 /// Bytes read at a time.
 const BATCH: u64 = 4 << 20;
+/// Quarters of the elements below which a quartile lies.
+const QUARTILES: [u128; 3] = [1, 2, 3];
 /// Longest bar that is drawn.
 const LONGEST_BAR: usize = 60;
 
@@ -27,6 +31,8 @@ struct Measured {
     nan: u64,
     ends: Option<[(String, Value); 2]>,
     mean: Option<(String, Value)>,
+    std: Option<f64>,
+    quartiles: Option<Vec<(String, Value)>>,
     /// Where the bars begin and end, and the elements in each.
     histogram: Option<(f64, f64, Vec<u64>)>,
 }
@@ -155,6 +161,46 @@ impl<T: Element> Sums<T> {
     }
 }
 
+/// What the second pass finds.
+struct Spread {
+    centre: f64,
+    /// The largest distance from the centre: squares of what is divided by it do not overflow.
+    scale: f64,
+    squares: Mean,
+    low: f64,
+    high: f64,
+    counts: Vec<u64>,
+}
+
+impl Spread {
+    fn new<T: Element>(sums: &Sums<T>, bins: usize) -> Option<Spread> {
+        let (low, high) = sums.finite?;
+        let centre = sums.mean[0].of(sums.count - sums.nan);
+        let scale = (high - centre).max(centre - low);
+        Some(Spread { centre, scale, squares: Mean::default(), low, high, counts: vec![0; bins] })
+    }
+
+    fn add(&mut self, value: f64) {
+        self.squares.add(((value - self.centre) / self.scale).powi(2));
+        if !value.is_finite() || self.counts.is_empty() {
+            return;
+        }
+        // Halves first: the width of all floats is none.
+        let (width, last) = (self.high / 2.0 - self.low / 2.0, self.counts.len() - 1);
+        let place = match width > 0.0 {
+            true => (((value / 2.0 - self.low / 2.0) / width * self.counts.len() as f64) as usize).min(last),
+            false => 0,
+        };
+        if let Some(count) = self.counts.get_mut(place) {
+            *count += 1;
+        }
+    }
+
+    fn deviation(&self, count: u64) -> f64 {
+        if self.scale == 0.0 { 0.0 } else { self.squares.of(count).sqrt() * self.scale }
+    }
+}
+
 fn measure<T: Element>(
     store: &Store,
     metadata: ArrayMetadata,
@@ -162,26 +208,48 @@ fn measure<T: Element>(
     work: &Work,
 ) -> NpkResult<Measured> {
     let mut sums = Sums::<T>::new();
-    let bars = T::ORDERED && bins > 0;
-    let passes = 1 + u64::from(bars);
-    each_batch(store, &metadata, work, (0, passes), |batch| batch.iter().for_each(|&value| sums.add(value)))?;
-    let mut histogram = None;
-    if let Some((low, high)) = sums.finite.filter(|_| bars) {
-        let mut counts = vec![0; bins];
-        // Halves first: the width of all floats is none.
-        let width = high / 2.0 - low / 2.0;
-        let place = |value: f64| match width > 0.0 {
-            true => (((value / 2.0 - low / 2.0) / width * bins as f64) as usize).min(bins - 1),
-            false => 0,
-        };
-        each_batch::<T>(store, &metadata, work, (1, passes), |batch| {
-            let finite = batch.iter().map(|value| value.parts().0).filter(|value| value.is_finite());
-            finite.for_each(|value| counts[place(value)] += 1);
+    let mut quartiles = Ranks::new::<T>(QUARTILES.len());
+    let passes = if T::ORDERED { ranks::passes(T::BITS).max(2) } else { 1 };
+    let is_nan = |value: T| value.parts().0.is_nan();
+    each_batch(store, &metadata, work, (0, passes.into()), |batch| {
+        for &value in batch {
+            sums.add(value);
+            if T::ORDERED && !is_nan(value) {
+                quartiles.see(value);
+            }
+        }
+    })?;
+    let known = sums.count - sums.nan;
+    // In integers: a rank beyond 2^53 is no float.
+    let rank = |quarter: u128| (u128::from(known.saturating_sub(1)) * quarter / 4) as u64;
+    quartiles.set(&QUARTILES.map(rank));
+    let mut spread = if T::ORDERED { Spread::new(&sums, bins) } else { None };
+    for pass in 1..passes {
+        quartiles.settle();
+        each_batch::<T>(store, &metadata, work, (pass.into(), passes.into()), |batch| {
+            for &value in batch.iter().filter(|&&value| !is_nan(value)) {
+                quartiles.see(value);
+                if let Some(spread) = spread.as_mut().filter(|_| pass == 1) {
+                    spread.add(value.parts().0);
+                }
+            }
         })?;
-        histogram = Some((low, high, counts));
     }
-    let ends = sums.ends.filter(|_| T::ORDERED).map(|(low, high)| [low, high].map(|v| (v.text(), v.json())));
-    Ok(Measured { count: sums.count, nan: sums.nan, ends, mean: sums.mean(), histogram, metadata })
+    quartiles.settle();
+    let shown = |value: T| (value.text(), value.json());
+    Ok(Measured {
+        count: sums.count,
+        nan: sums.nan,
+        ends: sums.ends.filter(|_| T::ORDERED).map(|(low, high)| [low, high].map(shown)),
+        mean: sums.mean(),
+        std: spread.as_ref().map(|spread| spread.deviation(known)),
+        quartiles: quartiles
+            .found::<T>()
+            .filter(|_| known > 0)
+            .map(|found| found.into_iter().map(shown).collect()),
+        histogram: spread.filter(|_| bins > 0).map(|spread| (spread.low, spread.high, spread.counts)),
+        metadata,
+    })
 }
 
 impl Measured {
@@ -200,19 +268,33 @@ impl Measured {
             "min": value(self.ends.as_ref().map(|ends| &ends[0])),
             "max": value(self.ends.as_ref().map(|ends| &ends[1])),
             "mean": value(self.mean.as_ref()),
+            "std": self.std.map(|std| float(std, std.text())),
+            "quartiles": self.quartiles.iter().flatten().map(|(_, value)| value.clone()).collect::<Vec<_>>(),
             "histogram": histogram,
         })
     }
 
     fn print(&self, output: &mut Output) -> NpkResult<()> {
         let Measured { metadata, .. } = self;
-        output.line(&format!("{}: {} {}", clean(&metadata.name), metadata.dtype, shape(&metadata.shape)))?;
-        if let Some([low, high]) = &self.ends {
+        let title = format!("{}: {} {}", clean(&metadata.name), metadata.dtype, shape(&metadata.shape));
+        let constant = self.ends.as_ref().filter(|[low, high]| low.0 == high.0 && self.nan == 0);
+        if let Some([low, _]) = constant {
+            output.line(&format!("{title}, each element is {}", low.0))?;
+            return output.line("");
+        }
+        output.line(&title)?;
+        if let (Some([low, high]), Some(quartiles)) = (&self.ends, &self.quartiles) {
             output.line(&format!("  min   {}", low.0))?;
+            for (label, (value, _)) in ["25 % ", "50 % ", "75 % "].iter().zip(quartiles) {
+                output.line(&format!("  {label} {value}"))?;
+            }
             output.line(&format!("  max   {}", high.0))?;
         }
         if let Some((mean, _)) = &self.mean {
             output.line(&format!("  mean  {mean}"))?;
+        }
+        if let Some(std) = self.std {
+            output.line(&format!("  std   {}", std.text()))?;
         }
         output.line(&format!("  NaN   {} of {}", self.nan, self.count))?;
         if let Some((low, high, counts)) = &self.histogram {
@@ -222,12 +304,17 @@ impl Measured {
     }
 }
 
-/// Draws bars beside the lower end of each.
+/// Draws bars beside both ends of each.
 fn draw(low: f64, high: f64, counts: &[u64], output: &mut Output) -> NpkResult<()> {
     let bins = counts.len() as f64;
-    let labels: Vec<String> = (0..counts.len())
-        .map(|bin| format!("{:.4e}", low + (high / bins - low / bins) * bin as f64))
-        .collect();
+    let edge = |bin: usize| plain(low + (high / bins - low / bins) * bin as f64);
+    let edges: Vec<String> = (0..counts.len()).map(edge).chain([plain(high)]).collect();
+    let wide = edges.iter().map(String::len).max().unwrap_or(0);
+    let label_of = |ends: &[String]| match ends {
+        [from, to] => format!("{from:>wide$} to {to:>wide$}"),
+        _ => String::new(),
+    };
+    let labels: Vec<String> = edges.windows(2).map(label_of).collect();
     let label = labels.iter().map(String::len).max().unwrap_or(0);
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
     let number = most.to_string().len();
@@ -241,10 +328,46 @@ fn draw(low: f64, high: f64, counts: &[u64], output: &mut Output) -> NpkResult<(
     Ok(())
 }
 
+/// A number in six digits, without an exponent where it can be read without one.
+fn plain(value: f64) -> String {
+    let size = value.abs();
+    if value != 0.0 && !(1e-4..1e15).contains(&size) {
+        return format!("{value:.5e}");
+    }
+    let whole = if size < 1.0 { 0 } else { size.log10() as usize + 1 };
+    // Digits behind the point: six that count.
+    let lead = if value != 0.0 && size < 1.0 { (-size.log10()) as usize } else { 0 };
+    let text = format!("{value:.*}", (6_usize + lead).saturating_sub(whole));
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 /// A bar of this many columns, to an eighth.
 fn bar(length: f64) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (length * 8.0).round() as usize;
     let full: String = std::iter::repeat_n('█', eighths / 8).collect();
     format!("{full}{}", EIGHTHS[eighths % 8]).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edges_are_plain_numbers() {
+        let shown = [0.0, 1.0, -2.5, 1234567.0, 0.1, 0.000_123_456_78, 1e15, 3e-9, 499.5, -0.333_333_333];
+        let texts = [
+            "0",
+            "1",
+            "-2.5",
+            "1234567",
+            "0.1",
+            "0.000123457",
+            "1.00000e15",
+            "3.00000e-9",
+            "499.5",
+            "-0.333333",
+        ];
+        assert_eq!(shown.map(plain), texts);
+    }
 }

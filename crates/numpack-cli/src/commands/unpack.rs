@@ -20,15 +20,16 @@ pub(crate) fn unpack(args: &Unpack, output: &mut Output) -> NpkResult<Outcome> {
     let path = package::unpack(&args.package, args.store.as_deref(), options, step)?;
     drop(work);
     let info = package::info(&args.package)?;
+    let shown = info.arrays.iter().filter(|array| !array.is_hidden()).count();
     if args.json {
         output.json(&json!({
             "store": path.display().to_string(),
-            "arrays": info.arrays.len(),
+            "arrays": shown,
             "bytes": info.original_bytes(),
         }))?;
     } else {
         let path = clean(&path.display().to_string());
-        output.line(&format!("{path}: {}, {}", arrays(info.arrays.len()), bytes(info.original_bytes())))?;
+        output.line(&format!("{path}: {}, {}", arrays(shown), bytes(info.original_bytes())))?;
     }
     Ok(Outcome::Fine)
 }

@@ -44,9 +44,15 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         let state = if report.is_intact() { "intact" } else { "damaged" };
         let all = arrays(report.arrays);
         output.line(&format!("{state}: {all}, {} of them checked by checksum", report.checksummed))?;
+        if !report.is_intact() {
+            output.line(COPIES)?;
+        }
     }
     Ok(if report.is_intact() { Outcome::Fine } else { Outcome::Finding })
 }
+
+/// What a store that was copied file by file is to be told from a bad disk by.
+const COPIES: &str = "Is it a copy that was made while somebody wrote? Copy it again with `numpack pack`, or stop its writers first.";
 
 fn verify_package(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
     let work = Work::new("verifying", !args.json)?;

@@ -1,6 +1,7 @@
 //! The program through real processes: on pipes, on terminals of several widths, with signals.
 #![cfg(unix)]
 
+mod changes;
 mod import_export;
 mod inspect;
 mod interpreter;

@@ -13,8 +13,9 @@ impl NumPack {
     /// drop(array_name, indexes=None): removes arrays, or deletes rows of them, in one commit.
     ///
     /// array_name: a name or a list of names. indexes: rows to delete logically (int, list, ndarray, slice,
-    /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. With an
-    /// array go the names of its columns. Raises KeyError, IndexError, ValueError.
+    /// boolean mask); the rows behind them move up, and `update(name)` gives their room back. Without
+    /// indexes the name is free again: one published version kept it, with no rows, and a program that counts on
+    /// that deletes `slice(None)`. With an array go the names of its columns. Raises KeyError, IndexError, ValueError.
     #[pyo3(signature = (array_name, indexes=None))]
     pub(crate) fn drop(
         &self,

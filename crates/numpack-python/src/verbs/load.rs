@@ -22,7 +22,9 @@ impl NumPack {
     /// Returns a writable ndarray of its own memory; with lazy=True a LazyArray over the mapped file, which
     /// costs no read. mmap_mode="r" gives a read-only ndarray over the mapped file, mmap_mode="c" one that is
     /// writable and copied page by page when written, never back into the file; with deleted rows both are
-    /// copies. Raises KeyError (ArrayNotFoundError) for an unknown name.
+    /// copies. `npk[name]` is load(name). What is written to the array that is returned stays in it: save(),
+    /// replace() and writable_batch_mode() write to the store. Raises KeyError (ArrayNotFoundError) for an
+    /// unknown name.
     #[pyo3(signature = (array_name, lazy=false, *, mmap_mode=None))]
     pub(crate) fn load<'py>(
         &self,

@@ -12,10 +12,10 @@ use crate::store::NumPack;
 impl NumPack {
     /// get_metadata(): what is known of every array that is not hidden, without reading rows.
     ///
-    /// Returns {"arrays": {name: {shape, dtype, size, modify_time, deleted_rows, file_bytes, data_file}},
-    /// "path" and "base_dir": the store's folder, "total_arrays": how many arrays, "total_size": bytes of all live
-    /// rows, "last_modified": the latest modify_time, None without arrays}. Sizes in bytes, times in microseconds
-    /// since 1970.
+    /// Returns {"arrays": {name: {shape (a list), dtype (its name), size and size_bytes (both the bytes of its live
+    /// rows), modify_time, deleted_rows, file_bytes, data_file}}, "path" and "base_dir": the store's folder,
+    /// "total_arrays": how many arrays, "total_size": bytes of all live rows, "last_modified": the latest
+    /// modify_time, None without arrays}. Times in microseconds since 1970. All of it can be written as JSON.
     fn get_metadata<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         if let Some(batch) = self.batch(py)? {
             return Ok(batch.call_method0(intern!(py, "get_metadata"))?.cast_into()?);
@@ -26,9 +26,11 @@ impl NumPack {
         let arrays = PyDict::new(py);
         for array in &found {
             let entry = PyDict::new(py);
-            entry.set_item("shape", PyTuple::new(py, &array.shape)?)?;
+            entry.set_item("shape", PyList::new(py, &array.shape)?)?;
             entry.set_item("dtype", array.dtype.name())?;
-            entry.set_item("size", array.size_bytes)?;
+            for name in ["size", "size_bytes"] {
+                entry.set_item(name, array.size_bytes)?;
+            }
             entry.set_item("modify_time", array.last_modified)?;
             entry.set_item("deleted_rows", array.deleted_rows)?;
             entry.set_item("file_bytes", array.file_bytes)?;
@@ -87,13 +89,14 @@ impl NumPack {
         self.opened(py)?.read(py, |store| Ok(store.get_modify_time(&array_name)))
     }
 
-    /// get_io_stats(): how many arrays there are and the bytes of their files: live, deleted, in all.
+    /// get_io_stats(): how many arrays there are that are not hidden, and the bytes of all files:
+    /// live, deleted, in all.
     fn get_io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let found = self.opened(py)?.read(py, Store::metadata)?;
         let live: u64 = found.iter().map(|array| array.size_bytes).sum();
         let all: u64 = found.iter().map(|array| array.file_bytes).sum();
         let stats = PyDict::new(py);
-        stats.set_item("arrays", found.len())?;
+        stats.set_item("arrays", found.iter().filter(|array| !array.is_hidden()).count())?;
         stats.set_item("live_bytes", live)?;
         stats.set_item("deleted_bytes", all - live)?;
         stats.set_item("file_bytes", all)?;

@@ -40,7 +40,7 @@ impl NumPack {
         value: &Bound<'py, PyAny>,
         dtype: &Bound<'py, PyArrayDescr>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        Inputs::one(name, value, dtype_of(dtype)?)?.into_array()
+        Inputs::one(name, value, dtype_of(dtype, "stored")?)?.into_array()
     }
 
     /// Saves a dict of arrays and removes the arrays `dropped`, in one commit: what batches end with.

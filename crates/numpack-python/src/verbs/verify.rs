@@ -11,7 +11,8 @@ impl NumPack {
     /// verify(): checks log and data files against each other; changes nothing.
     ///
     /// Returns {"sound": bool, "arrays": arrays looked at, "checksummed": arrays whose every byte was checked,
-    /// "findings": [{"damage": bool, "message": str}]}. Reads all data once.
+    /// "findings": [{"damage": bool, "message": str}]}. Reads all data once. A copy of the folder that was made
+    /// file by file beside writers is not sound: numpack.pack() makes one that is.
     fn verify<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let report = self.opened(py)?.write(py, Store::verify)?;
         let findings = PyList::empty(py);

@@ -191,7 +191,10 @@ impl Control {
     pub(crate) fn set_synced(&self, seq: u64, durable: bool) -> io::Result<()> {
         self.set(Hint::Synced, seq)?;
         match &self.page {
-            Page::Shared { file, .. } if durable => file.sync(),
+            Page::Shared { file, .. } if durable => {
+                file.touch();
+                file.sync()
+            }
             _ => Ok(()),
         }
     }

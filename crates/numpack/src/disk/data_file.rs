@@ -64,7 +64,7 @@ impl DataFile {
         match source.kind() {
             io::ErrorKind::UnexpectedEof => {
                 let len = self.file.len().unwrap_or(0);
-                NpkError::corrupted(&self.path, len, "the file ends before its committed length")
+                NpkError::cut_off(&self.path, len, "the file ends before its committed length")
             }
             _ => NpkError::io(&self.path, source),
         }

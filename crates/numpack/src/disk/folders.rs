@@ -1,10 +1,11 @@
 //! Folders that are made on the way to a store or a file, and that a power cut must not take.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::file_kind::FileKind;
 
 /// Makes the missing folders up to `folder` and returns them, the outermost first.
 ///
@@ -21,6 +22,18 @@ pub(crate) fn make(folder: &Path) -> NpkResult<Vec<PathBuf>> {
         NpkError::io(folder, error)
     })?;
     Ok(missing)
+}
+
+/// What the plain file at `path` looks like; `None` when something else is there, or nothing.
+pub(crate) fn kind_of_file(path: &Path) -> Option<FileKind> {
+    path.metadata().ok().filter(fs::Metadata::is_file)?;
+    let (mut head, mut len) = ([0; 8], 0);
+    if let Ok(mut file) = File::open(path) {
+        while let Ok(more @ 1..) = file.read(&mut head[len..]) {
+            len += more;
+        }
+    }
+    Some(FileKind::new(path, &head[..len]))
 }
 
 /// Makes the names of new folders durable: each stands in its parent.

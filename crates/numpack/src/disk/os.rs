@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 
 use memmap2::MmapOptions;
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, Timespec, Timestamps, UTIME_NOW};
 use rustix::io::Errno;
 
 use crate::disk::mapping::Mapping;
@@ -381,6 +381,13 @@ unsafe impl StorageFile for OsFile {
         Ok(false)
     }
 
+    fn touch(&self) {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        // Both times, because one alone may be set by the file's owner only. Nothing depends on it.
+        let times = Timestamps { last_access: now, last_modification: now };
+        rustix::fs::futimens(&self.file, &times).unwrap_or_default();
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
@@ -455,7 +462,7 @@ impl OsFile {
 #[expect(unsafe_code, reason = "memmap2 marks private maps unsafe because the file may change under them")]
 fn private_map(file: &File, len: usize) -> io::Result<memmap2::MmapRaw> {
     // SAFETY: the map is used only through `Mapping`, which never makes a reference to its bytes.
-    Ok(unsafe { MmapOptions::new().len(len).map_copy(file)? }.into())
+    Ok(unsafe { MmapOptions::new().len(len).no_reserve_swap().map_copy(file)? }.into())
 }
 
 /// One `pwritev` in the usual case; what it left is written piece by piece.

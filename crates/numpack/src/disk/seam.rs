@@ -207,6 +207,10 @@ pub unsafe trait StorageFile: Send + Sync + Debug {
     /// The system's error.
     fn share_blocks_of(&self, source: FileName) -> io::Result<bool>;
 
+    /// Sets the file's time of modification to now, where the system lets it: what is written through a map may leave
+    /// it as it was, and programs that make backups go by it. A disk that keeps no times does nothing.
+    fn touch(&self) {}
+
     /// Makes the file's bytes and length durable.
     ///
     /// # Errors

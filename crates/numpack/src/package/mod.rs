@@ -36,6 +36,7 @@ pub use options::{PackOptions, UnpackOptions};
 pub use reader::{info, unpack, unpack_into, verify};
 pub use writer::pack;
 
+use crate::store::HIDDEN_PREFIX;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
 
@@ -109,6 +110,13 @@ pub struct PackedArray {
     pub packed_bytes: u64,
     /// Whether any of its blocks is compressed.
     pub compressed: bool,
+}
+
+impl PackedArray {
+    /// Whether listings leave it out, as [`ArrayMetadata::is_hidden`](crate::ArrayMetadata::is_hidden).
+    pub fn is_hidden(&self) -> bool {
+        self.name.starts_with(HIDDEN_PREFIX)
+    }
 }
 
 /// Tells how far the work is.

@@ -1,5 +1,6 @@
 //! The store: verbs over the state they share, reading beside writers, and recovery.
 
+mod any_array;
 mod buffers;
 mod commit;
 mod fill;
@@ -13,6 +14,7 @@ mod verbs;
 mod view;
 mod writable;
 
+pub use any_array::AnyArray;
 pub use buffers::{RawArray, RawRows};
 pub use handle::Store;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};

@@ -128,6 +128,35 @@ impl ArrayView {
         self.len() == 0
     }
 
+    /// A word for what the array holds now, for caches: it is another one after every commit that changes the array.
+    ///
+    /// It names the store, the array, its file, the time of its last change and the checksum of its bytes. `None`
+    /// when nothing can be promised: the array was removed, renamed or saved again since the view was made, or it was
+    /// written outside of commits.
+    ///
+    /// # Errors
+    /// `Corrupted`, `Io`.
+    pub fn version(&self) -> NpkResult<Option<String>> {
+        let (core, then) = (self.core()?, &self.source.array);
+        let now = match core.array(&then.name) {
+            Err(NpkError::ArrayNotFound(_)) => return Ok(None),
+            found => found?,
+        };
+        let (true, Some(checksum)) = ((now.id, now.generation) == (then.id, then.generation), now.checksum)
+        else {
+            return Ok(None);
+        };
+        let store = u128::from_le_bytes(core.log().tail.log.header.store_id);
+        Ok(Some(format!(
+            "{store:032x}.{}.{}.{}.{checksum:08x}.{:?}.{}",
+            now.id,
+            now.generation,
+            now.modified_us,
+            self.shape,
+            then.deleted.count()
+        )))
+    }
+
     /// The logical rows `range`, copied.
     ///
     /// # Errors

@@ -79,6 +79,7 @@ impl WritableView {
                 });
             };
             renounce(writing, &now)?;
+            self.source.file.file().touch();
             self.source.file.file().sync().map_err(|e| writing.store.poison(e))
         })
     }

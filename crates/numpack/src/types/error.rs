@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::types::dtype::DataType;
+use crate::types::file_kind::FileKind;
 
 /// Result of a store call.
 pub type NpkResult<T> = Result<T, NpkError>;
@@ -31,7 +32,7 @@ pub enum NpkError {
         reason: &'static str,
     },
     /// Data does not have the shape that the array or the call needs.
-    #[error("array {array:?}: {reason}: expected shape {expected}, got {found:?}")]
+    #[error("array {array:?}: {reason}: expected shape {expected}, got {}", shape_text(found))]
     InvalidShape {
         /// The array's name.
         array: String,
@@ -51,6 +52,36 @@ pub enum NpkError {
         expected: DataType,
         /// The dtype as asked for.
         found: DataType,
+    },
+    /// Vectors that are given to a search do not have the shape that it needs.
+    #[error("{what}: {reason}: expected shape {expected}, got {}", shape_text(found))]
+    VectorShape {
+        /// Which argument.
+        what: &'static str,
+        /// What does not fit.
+        reason: &'static str,
+        /// The shape in words, such as `(rows, dims)`.
+        expected: String,
+        /// The shape as given.
+        found: Vec<u64>,
+    },
+    /// Queries and rows are vectors of different lengths.
+    #[error("the queries have {queries} dimensions, the rows that are searched {rows}")]
+    DimensionMismatch {
+        /// Elements of a query.
+        queries: usize,
+        /// Elements of a row.
+        rows: usize,
+    },
+    /// Queries and rows are sets of different kinds: packed bits and booleans.
+    #[error(
+        "the queries are {queries}, the rows that are searched {rows}: sets are compared with their like"
+    )]
+    SetMismatch {
+        /// dtype of the queries.
+        queries: DataType,
+        /// dtype of the rows.
+        rows: DataType,
     },
     /// A metric that is not defined on vectors of this dtype.
     #[error("metric {metric} does not take vectors of dtype {dtype}")]
@@ -85,6 +116,14 @@ pub enum NpkError {
         rows: u64,
         /// Flags of the mask.
         flags: u64,
+    },
+    /// The path is that of a plain file, where the folder of a store was expected.
+    #[error("{} is {kind}, and not the folder of a store", path.display())]
+    NotAStore {
+        /// The file.
+        path: PathBuf,
+        /// What it looks like.
+        kind: FileKind,
     },
     /// A file does not hold what was committed to it.
     #[error("{} is damaged at byte {offset}: {reason}", file.display())]
@@ -150,6 +189,14 @@ pub enum NpkError {
     },
 }
 
+/// A shape as the words for expected ones have it: `(3, 4)`.
+fn shape_text(shape: &[u64]) -> String {
+    match shape {
+        [rows] => format!("({rows},)"),
+        _ => format!("({})", shape.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 fn prefix(path: &Path) -> String {
     if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) }
 }
@@ -173,6 +220,13 @@ impl NpkError {
     /// Damage seen in `file` at `offset`.
     pub(crate) fn corrupted(file: impl Into<PathBuf>, offset: u64, reason: impl Into<String>) -> Self {
         NpkError::Corrupted { file: file.into(), offset, reason: reason.into() }
+    }
+
+    /// Damage of a kind that a copy shows which was made file by file while somebody wrote.
+    pub(crate) fn cut_off(file: impl Into<PathBuf>, offset: u64, reason: &str) -> Self {
+        let advice =
+            "a copy made beside writers looks like this: copy a store by packing it, or stop its writers";
+        NpkError::corrupted(file, offset, format!("{reason} ({advice})"))
     }
 
     /// Whether the error is the system saying that there is no room left.

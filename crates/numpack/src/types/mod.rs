@@ -5,5 +5,6 @@
 pub(crate) mod dtype;
 pub(crate) mod element;
 pub mod error;
+pub(crate) mod file_kind;
 pub(crate) mod room;
 pub(crate) mod shape;

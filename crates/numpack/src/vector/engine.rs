@@ -129,8 +129,8 @@ impl VectorEngine {
     /// The score of one pair: vector 0 of `a`, the query, with vector 0 of `b`, the row.
     ///
     /// # Errors
-    /// `InvalidShape` when a side has not one vector or the dimensions differ; `UnsupportedDtype`,
-    /// `InvalidDtype`.
+    /// `VectorShape` when a side has not one vector; `DimensionMismatch`; `UnsupportedDtype`,
+    /// `SetMismatch`.
     pub fn compute_metric(&self, a: &Vectors<'_>, b: &Vectors<'_>, metric: Metric) -> NpkResult<f64> {
         require_one(a)?;
         require_one(b)?;
@@ -140,7 +140,7 @@ impl VectorEngine {
     /// Every score, `queries.rows() * rows.rows()` of them: those of the first query first.
     ///
     /// # Errors
-    /// `InvalidShape` when the dimensions differ; `UnsupportedDtype`, `InvalidDtype`; `OutOfMemory`.
+    /// `DimensionMismatch`; `UnsupportedDtype`, `SetMismatch`; `OutOfMemory`.
     pub fn batch_compute(
         &self,
         queries: &Vectors<'_>,
@@ -201,8 +201,8 @@ impl VectorEngine {
     /// Costs one pass over the rows, on all threads; memory for `k` hits a thread.
     ///
     /// # Errors
-    /// `InvalidShape` when there is not one query or the dimensions differ; `UnsupportedDtype`,
-    /// `InvalidDtype`.
+    /// `VectorShape` when there is not one query; `DimensionMismatch`; `UnsupportedDtype`,
+    /// `SetMismatch`.
     pub fn top_k(
         &self,
         query: &Vectors<'_>,
@@ -234,7 +234,7 @@ impl VectorEngine {
     /// bfloat16 with a proven error bound, and only rows that may be among the best are scored.
     ///
     /// # Errors
-    /// `InvalidShape` when the dimensions differ; `UnsupportedDtype`, `InvalidDtype`; `IndexOutOfBounds`,
+    /// `DimensionMismatch`; `UnsupportedDtype`, `SetMismatch`; `IndexOutOfBounds`,
     /// `MaskMismatch`, `InvalidArgument` for what selects no rows; `Cancelled`, `OutOfMemory`.
     pub fn search(
         &self,
@@ -270,7 +270,7 @@ impl VectorEngine {
     /// ```
     ///
     /// # Errors
-    /// `InvalidShape` when there are not as many scores as indices, and those of [`VectorEngine::top_k`].
+    /// `VectorShape` when there are not as many scores as indices, and those of [`VectorEngine::top_k`].
     #[expect(clippy::too_many_arguments, reason = "the state of the caller's loop and the question")]
     pub fn merge_segment(
         &self,
@@ -283,8 +283,8 @@ impl VectorEngine {
         scores: &[f64],
     ) -> NpkResult<Hits> {
         if indices.len() != scores.len() {
-            return Err(NpkError::InvalidShape {
-                array: "current scores".into(),
+            return Err(NpkError::VectorShape {
+                what: "current_scores",
                 reason: "every current row has one score",
                 expected: format!("({},)", indices.len()),
                 found: vec![scores.len() as u64],
@@ -333,8 +333,8 @@ fn require_one(vectors: &Vectors<'_>) -> NpkResult<()> {
     if vectors.rows() == 1 {
         return Ok(());
     }
-    Err(NpkError::InvalidShape {
-        array: "query".into(),
+    Err(NpkError::VectorShape {
+        what: "query",
         reason: "one vector is compared",
         expected: format!("({},)", vectors.dims()),
         found: vec![vectors.rows() as u64, vectors.dims() as u64],

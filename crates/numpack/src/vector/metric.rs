@@ -122,7 +122,7 @@ impl Metric {
             }
         }
         if self.is_on_sets() && queries != rows {
-            return Err(NpkError::InvalidDtype { array: "queries".into(), expected: rows, found: queries });
+            return Err(NpkError::SetMismatch { queries, rows });
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ impl<'a> Vectors<'a> {
     /// The bytes need no alignment.
     ///
     /// # Errors
-    /// `InvalidShape` when the shape has another number of dimensions or does not fit the bytes.
+    /// `VectorShape` when the shape has another number of dimensions or does not fit the bytes.
     pub fn from_bytes(bytes: &'a [u8], dtype: DataType, shape: &[usize]) -> NpkResult<Self> {
         let (rows, dims) = match *shape {
             [dims] => (1, dims),
@@ -56,7 +56,7 @@ impl<'a> Vectors<'a> {
     /// Vectors of `dims` elements, one behind the other.
     ///
     /// # Errors
-    /// `InvalidShape` when the slice does not hold whole vectors, or `dims` is 0.
+    /// `VectorShape` when the slice does not hold whole vectors, or `dims` is 0.
     pub fn from_slice<T: NpkElement>(values: &'a [T], dims: usize) -> NpkResult<Self> {
         let shape = [values.len().checked_div(dims).unwrap_or(0), dims];
         Self::from_bytes(bytes_of(values), T::DTYPE, &shape)
@@ -70,7 +70,7 @@ impl<'a> Vectors<'a> {
     /// The vectors of an array of one or two dimensions in C order.
     ///
     /// # Errors
-    /// `InvalidShape` for another number of dimensions; `InvalidArgument` for another order, which
+    /// `VectorShape` for another number of dimensions; `InvalidArgument` for another order, which
     /// `as_standard_layout` puts right.
     pub fn from_array<T, S, D>(array: &'a ArrayBase<S, D>) -> NpkResult<Self>
     where
@@ -112,8 +112,7 @@ impl<'a> Vectors<'a> {
         if self.dims == dims {
             return Ok(());
         }
-        let shape = [self.rows, self.dims];
-        Err(wrong_shape("queries and rows differ in dimensions", format!("(.., {dims})"), &shape))
+        Err(NpkError::DimensionMismatch { queries: self.dims, rows: dims })
     }
 
     /// The vectors as rows to search.
@@ -130,7 +129,7 @@ impl<'a> Vectors<'a> {
 
 fn wrong_shape(reason: &'static str, expected: String, found: &[usize]) -> NpkError {
     let found = found.iter().map(|&dim| dim as u64).collect();
-    NpkError::InvalidShape { array: "vectors".into(), reason, expected, found }
+    NpkError::VectorShape { what: "vectors", reason, expected, found }
 }
 
 /// Rows that kernels read, by physical number. The memory is readable as long as the table lives.

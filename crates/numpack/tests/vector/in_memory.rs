@@ -346,8 +346,8 @@ fn what_does_not_fit_is_refused_with_its_values() {
     let (a, b) = ([1.0_f32, 2.0], [1.0_f32, 2.0, 3.0]);
     let error = |result: NpkResult<numpack::vector::Hits>| result.unwrap_err().to_string();
     let dims = engine.top_k(&Vectors::one(&a), &Vectors::one(&b), Metric::Dot, 1);
-    assert!(matches!(&dims, Err(NpkError::InvalidShape { .. })));
-    assert!(error(dims).contains("(.., 3)"));
+    assert!(matches!(&dims, Err(NpkError::DimensionMismatch { .. })));
+    assert!(error(dims).contains("the rows that are searched 3"));
     let dtype = engine.top_k(&Vectors::one(&a), &Vectors::one(&a), Metric::Hamming, 1);
     assert_eq!(error(dtype), "metric hamming does not take vectors of dtype float32");
     let complex = Vectors::from_bytes(&[0; 16], DataType::Complex64, &[2]).unwrap();
@@ -357,7 +357,7 @@ fn what_does_not_fit_is_refused_with_its_values() {
     ));
     let (bits, flags) = ([1_u8, 0], [true, false]);
     let mixed = engine.top_k(&Vectors::one(&bits), &Vectors::one(&flags), Metric::Hamming, 1);
-    assert!(matches!(mixed, Err(NpkError::InvalidDtype { .. })));
+    assert!(matches!(mixed, Err(NpkError::SetMismatch { .. })));
     let search = |rows| {
         let options = SearchOptions { rows, ..SearchOptions::default() };
         engine.search(&Vectors::one(&a), &Vectors::one(&a), Metric::Dot, 1, &options)
@@ -370,9 +370,9 @@ fn what_does_not_fit_is_refused_with_its_values() {
     let slice = Selection::Slice { start: None, stop: None, step: Some(0) };
     assert!(matches!(search(slice), Err(NpkError::InvalidArgument { .. })));
     assert!(matches!("manhattan".parse::<Metric>(), Err(NpkError::InvalidArgument { .. })));
-    assert!(matches!(Vectors::from_slice(&b, 2), Err(NpkError::InvalidShape { .. })));
+    assert!(matches!(Vectors::from_slice(&b, 2), Err(NpkError::VectorShape { .. })));
     let two = Vectors::from_slice(&a, 1).unwrap();
-    assert!(matches!(engine.top_k(&two, &two, Metric::Dot, 1), Err(NpkError::InvalidShape { .. })));
+    assert!(matches!(engine.top_k(&two, &two, Metric::Dot, 1), Err(NpkError::VectorShape { .. })));
 }
 
 #[test]

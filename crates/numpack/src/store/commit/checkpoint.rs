@@ -37,6 +37,7 @@ impl StoreState {
 
     fn sync_everything(&self) -> NpkResult<u64> {
         self.sync_data()?;
+        self.touch_replaced();
         let (log, seq) = {
             let log = self.log();
             (Arc::clone(&log.tail.log), log.tail.seq())
@@ -61,6 +62,19 @@ impl StoreState {
         Ok(())
     }
 
+    /// Gives files in which rows were replaced a new time: the rows went through a map, and their redo bytes are what
+    /// a sync writes. A file that cannot be opened is the next reader's error.
+    fn touch_replaced(&self) {
+        let arrays = self.with_catalog(|catalog| {
+            catalog.replaced.iter().filter_map(|&id| catalog.by_id(id).cloned()).collect::<Vec<_>>()
+        });
+        for array in arrays {
+            if let Ok(data) = self.own_data_file(&array) {
+                data.file().touch();
+            }
+        }
+    }
+
     fn sync_files(&self, ids: &BTreeSet<u64>) -> NpkResult<()> {
         // An error of the whole may be about a file of somebody else.
         if ids.len() >= self.folder.together_from() && self.folder.sync_together().is_ok() {
@@ -69,7 +83,9 @@ impl StoreState {
         for &id in ids {
             let array = self.with_catalog(|catalog| catalog.by_id(id).cloned());
             if let Some(array) = array {
-                self.own_data_file(&array)?.file().sync().map_err(|e| self.poison(e))?;
+                let data = self.own_data_file(&array)?;
+                data.file().touch();
+                data.file().sync().map_err(|e| self.poison(e))?;
             }
         }
         Ok(())

@@ -160,7 +160,7 @@ impl StoreState {
 
     fn missing_file(&self, array: &ArrayState) -> NpkError {
         let path = self.folder.path().join(array.file().to_string());
-        NpkError::corrupted(path, 0, format!("the data file of array {:?} is missing", array.name))
+        NpkError::cut_off(path, 0, &format!("the data file of array {:?} is missing", array.name))
     }
 
     pub(crate) fn check_poison(&self) -> NpkResult<()> {

@@ -87,8 +87,8 @@ impl Store {
     /// ```
     ///
     /// # Errors
-    /// `ArrayNotFound`; `InvalidShape` when the array has not two dimensions or the queries have others;
-    /// `UnsupportedDtype`, `InvalidDtype`; `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects
+    /// `ArrayNotFound`; `InvalidShape` when the array has not two dimensions; `DimensionMismatch`, `SetMismatch`,
+    /// `UnsupportedDtype`; `IndexOutOfBounds`, `MaskMismatch`, `InvalidArgument` for what selects
     /// no rows; `Cancelled`; `Locked` when writers never let go; `OutOfMemory`, `Corrupted`, `Io`.
     pub fn search(
         &self,

@@ -35,10 +35,10 @@ static REGISTRY: PerProcess<Registry> = PerProcess::new(Registry::default);
 /// Those of [`OpenOptions::open`].
 pub(crate) fn open_path(path: &Path, options: OpenOptions) -> NpkResult<Arc<StoreState>> {
     if matches!(options.mode, Mode::Append | Mode::Truncate | Mode::CreateNew) && !path.is_dir() {
-        let made = folders::make(path)?;
+        let made = folders::make(path).map_err(|error| refused(path, error))?;
         folders::sync_parents(&made).map_err(|e| NpkError::io(path, e))?;
     }
-    share(Arc::new(OsFolder::open(path).map_err(|e| NpkError::io(path, e))?), options)
+    share(Arc::new(OsFolder::open(path).map_err(|e| refused(path, NpkError::io(path, e)))?), options)
 }
 
 /// Opens the store in `folder`, or shares the one that this process has open.
@@ -58,6 +58,14 @@ fn share(folder: Arc<dyn Folder>, options: OpenOptions) -> NpkResult<Arc<StoreSt
     let core = open_folder(folder, options)?;
     registry.insert(key, Arc::downgrade(&core));
     Ok(core)
+}
+
+/// Says what lies at a path that is not a folder.
+fn refused(path: &Path, error: NpkError) -> NpkError {
+    match folders::kind_of_file(path) {
+        Some(kind) => NpkError::NotAStore { path: path.to_owned(), kind },
+        None => error,
+    }
 }
 
 impl StoreState {
@@ -191,7 +199,10 @@ fn refuse_lost_log(folder: &dyn Folder) -> NpkResult<()> {
 fn exists(folder: &dyn Folder) -> NpkError {
     NpkError::io(
         folder.path(),
-        std::io::Error::new(std::io::ErrorKind::AlreadyExists, "there is a store already"),
+        std::io::Error::new(
+            std::io::ErrorKind::AlreadyExists,
+            "there is a store already: modes `a` and `r+` write to it, `w` empties it",
+        ),
     )
 }
 
