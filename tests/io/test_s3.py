@@ -300,7 +300,7 @@ def test_a_progress_that_raises_ends_the_upload(npk, access, big):
 def test_an_object_without_bytes(npk, access):
     save(npk, x=np.zeros(0))
     to_s3(npk, "s3://data/empty.csv", **access)
-    with pytest.raises(ValueError, match="ends before|cut off|no .npy"):
+    with pytest.raises(ValueError, match="ends before|cut off|not a .npy"):
         from_s3("s3://data/empty.csv", npk, "npy", **access)
 
 
@@ -369,7 +369,7 @@ def test_damage_is_named_by_its_key(tmp_path, old, access, client):
     (tmp_path / "a.csv").write_text("x,y\n1,z\n")
     for ending in ("csv", "h5", "npy", "parquet", "feather"):
         client.put_object(Bucket="data", Key=f"bad.{ending}", Body=(tmp_path / "a.csv").read_bytes())
-        with pytest.raises(ValueError, match=f"^s3://data/bad.{ending}|^object: this is no .npy") as caught:
+        with pytest.raises(ValueError, match=f"^s3://data/bad.{ending}|^object: it is not a .npy") as caught:
             from_s3(f"s3://data/bad.{ending}", old, **access)
         assert "numpack-s3" not in str(caught.value)
     assert names(old) == ["old"]

@@ -152,6 +152,9 @@ pub(crate) fn duplicate(file: i32) -> PyResult<File> {
 fn raise_value(error: NpkError) -> PyErr {
     match error {
         NpkError::Corrupted { .. } => PyValueError::new_err(error.to_string()),
+        NpkError::InvalidArgument { argument: "file", value, reason } => {
+            PyValueError::new_err(format!("{value}: {reason}"))
+        }
         other => raise(other),
     }
 }
