@@ -209,38 +209,42 @@ fn a_process_that_dies_anywhere_leaves_before_or_after() {
 fn a_process_that_dies_in_recovery_too_leaves_before_or_after() {
     // A child that another test starts shares the lock of an ingest until it runs its program.
     alone(module_path!(), "a_process_that_dies_in_recovery_too_leaves_before_or_after", |_dir| {
-        for scene in &SCENES {
-            let dir = scratch();
-            let start = dir.path().join("start");
-            (scene.setup)(&start);
-            let before = seen_by_a_new_core(&start);
-            let done = copy(&start, &dir.path().join("done"));
-            (scene.act)(&plain(&done)).unwrap();
-            let after = seen_by_a_new_core(&done);
-            for n in 0.. {
-                let dead = copy(&start, &dir.path().join(format!("dead-{n}")));
-                let stop = Stop::new(n, 1);
-                let store = Store::open_folder(Disk::new(&dead, stop.clone(), None), OpenOptions::new());
-                drop(store.and_then(|store| (scene.act)(&store)));
-                for boot in [None, Some(9)] {
-                    for m in 0.. {
-                        let what = format!("{}: death at {n}, again at {m}, boot {boot:?}", scene.name);
-                        let path = copy(&dead, &dir.path().join("again"));
-                        let again = Stop::new(m, m % 3);
-                        drop(Store::open_folder(Disk::new(&path, again.clone(), boot), OpenOptions::new()));
-                        check(&path, boot, &[&before, &after], &what);
-                        std::fs::remove_dir_all(&path).unwrap();
-                        if !again.happened() {
-                            break;
-                        }
+        deaths_in_recovery()
+    });
+}
+
+fn deaths_in_recovery() {
+    for scene in &SCENES {
+        let dir = scratch();
+        let start = dir.path().join("start");
+        (scene.setup)(&start);
+        let before = seen_by_a_new_core(&start);
+        let done = copy(&start, &dir.path().join("done"));
+        (scene.act)(&plain(&done)).unwrap();
+        let after = seen_by_a_new_core(&done);
+        for n in 0.. {
+            let dead = copy(&start, &dir.path().join(format!("dead-{n}")));
+            let stop = Stop::new(n, 1);
+            let store = Store::open_folder(Disk::new(&dead, stop.clone(), None), OpenOptions::new());
+            drop(store.and_then(|store| (scene.act)(&store)));
+            for boot in [None, Some(9)] {
+                for m in 0.. {
+                    let what = format!("{}: death at {n}, again at {m}, boot {boot:?}", scene.name);
+                    let path = copy(&dead, &dir.path().join("again"));
+                    let again = Stop::new(m, m % 3);
+                    drop(Store::open_folder(Disk::new(&path, again.clone(), boot), OpenOptions::new()));
+                    check(&path, boot, &[&before, &after], &what);
+                    std::fs::remove_dir_all(&path).unwrap();
+                    if !again.happened() {
+                        break;
                     }
                 }
-                if !stop.happened() {
-                    break;
-                }
+            }
+            if !stop.happened() {
+                break;
             }
         }
-    });
+    }
 }
 
 #[test]
