@@ -41,6 +41,7 @@
 //! | [`Store`], [`OpenOptions`] | opening, and every verb; [`Store::save`] takes arrays of several types |
 //! | [`ArrayView`], [`RowStream`] | reading without copying all |
 //! | [`vector`] | exact search and the metrics' formulas |
+//! | [`npy`] | NumPy's files of one array |
 //! | [`package`] | a store in one `.npkg` file and back |
 //! | [`NpkError`] | what can go wrong |
 //! | [`disk`] | the seam to the disk, for tests that make it fail |
@@ -66,6 +67,7 @@
 mod checksum;
 pub mod disk;
 mod log;
+pub mod npy;
 mod options;
 pub mod package;
 mod parallel;

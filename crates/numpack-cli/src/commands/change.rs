@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use numpack::npy::Reader;
 use numpack::{HIDDEN_PREFIX, NpkError, RawArray};
 use serde_json::{Value, json};
 
 use crate::args::{Append, Clone, Drop, Rename, Sync};
 use crate::failure::Failure;
-use crate::npy::Source;
 use crate::open::writable;
 use crate::outcome::Outcome;
 use crate::output::{Output, arrays, clean, rows, shape};
@@ -18,19 +18,19 @@ use crate::output::{Output, arrays, clean, rows, shape};
 /// Usage; those of the file, of the engine and of printing.
 pub(crate) fn append(args: &Append, output: &mut Output) -> Result<Outcome, Failure> {
     let store = writable(&args.store)?;
-    let source = Source::open(&args.file)?;
-    let header = source.header().clone();
+    let source = Reader::open(&args.file)?;
+    let (dtype, header) = (source.dtype(), source.header().clone());
     let Some(&count) = header.shape.first() else {
         return Err(Failure::usage(format!("{} holds a scalar and no rows", args.file.display())));
     };
     // What does not fit is refused before the file is read.
     let stored = store.get_array_metadata(&args.array)?;
     let fits = stored.shape.get(1..) == header.shape.get(1..) && !stored.shape.is_empty();
-    if stored.dtype != header.dtype || !fits {
+    if stored.dtype != dtype || !fits {
         return Err(Failure::usage(format!(
             "{}: {} {} does not fit array {:?}, which is {} {}",
             args.file.display(),
-            header.dtype,
+            dtype,
             shape(&header.shape),
             args.array,
             stored.dtype,
@@ -38,7 +38,7 @@ pub(crate) fn append(args: &Append, output: &mut Output) -> Result<Outcome, Fail
         )));
     }
     let bytes = source.into_bytes()?;
-    let given = RawArray { name: &args.array, dtype: header.dtype, shape: &header.shape, bytes: &bytes };
+    let given = RawArray { name: &args.array, dtype, shape: &header.shape, bytes: &bytes };
     store.append_raw(&[given])?;
     let text = format!("{} appended to {}", rows(count), clean(&args.array));
     done(&args.store, json!({ "array": args.array, "appended_rows": count }), &text, args.json, output)
