@@ -41,6 +41,7 @@
 //! | [`Store`], [`OpenOptions`] | opening, and every verb |
 //! | [`ArrayView`], [`RowStream`] | reading without copying all |
 //! | [`vector`] | exact search and the metrics' formulas |
+//! | [`repair()`] | what is intact of a damaged store, in a new one |
 //! | [`package`] | a store in one `.npkg` file and back |
 //! | [`NpkError`] | what can go wrong |
 //! | [`disk`] | the seam to the disk, for tests that make it fail |
@@ -82,8 +83,9 @@ pub mod core {
 
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, PrivateCopy, RawArray,
-    RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
+    ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, LostArray, PrivateCopy,
+    RawArray, RawRows, RepairReport, RepairedArray, Report, RowStream, Store, StreamIterator, WritableView,
+    check_name, repair,
 };
 pub use crate::types::dtype::DataType;
 pub use crate::types::element::NpkElement;
