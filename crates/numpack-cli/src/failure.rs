@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use numpack::NpkError;
+use numpack::disk::FileName;
 
 /// The exit status of a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -50,6 +51,9 @@ impl Failure {
     pub(crate) fn text(&self) -> String {
         match self {
             _ if self.status() == INTERRUPTED => "interrupted".into(),
+            Failure::Store(error @ NpkError::Corrupted { file, .. }) if is_of_a_store(file) => {
+                format!("{error}; `numpack repair OLD NEW` makes a new store of what is intact")
+            }
             Failure::Store(error) => error.to_string(),
             Failure::Told { text, .. } => text.clone(),
         }
@@ -72,6 +76,11 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         Failure::Store(error.into())
     }
+}
+
+/// Whether a damaged file is one that a repair can go around: not a package.
+fn is_of_a_store(file: &Path) -> bool {
+    file.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).is_some()
 }
 
 fn status(error: &NpkError) -> i32 {
