@@ -16,6 +16,9 @@ use crate::log_parts::{CONTROL, LOG, record_end, record_starts, used};
 /// Every array: its logical shape and its values.
 type Contents = BTreeMap<String, (Vec<u64>, Vec<i32>)>;
 
+/// What is done to a file.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 /// A closed store, what it held after each of its commits, and folders for damage and repair.
 struct Bench {
     _dir: tempfile::TempDir,
@@ -234,7 +237,7 @@ fn data_files_damaged_cut_and_removed() {
     let files: Vec<(String, String)> =
         ["a", "b", "c"].map(|name| (name.into(), store.get_array_metadata(name).unwrap().data_file)).into();
     drop(store);
-    let damages: [(&str, &dyn Fn(&Path)); 3] = [
+    let damages: [(&str, Damage<'_>); 3] = [
         ("flipped", &|file| {
             let mut bytes = fs::read(file).unwrap();
             bytes[5] ^= 1;
