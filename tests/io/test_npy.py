@@ -31,7 +31,9 @@ def test_versions_of_the_format(tmp_path, npk, version):
     assert_same(load(npk, "x"), array)
 
 
-@pytest.mark.parametrize("shape", [(9, 4), (9, 3, 5), (1000, 2), (3, 700, 2), (4, 0), (0, 4)])
+@pytest.mark.parametrize(
+    "shape", [(9, 4), (9, 3, 5), (1000, 2), (3, 700, 2), (4, 0), (0, 4), (9000, 3), (2, 5, 3, 4)]
+)
 @pytest.mark.parametrize("packed", [False, True])
 def test_fortran_order(tmp_path, npk, shape, packed):
     array = np.asfortranarray(sample("float64", shape))
@@ -41,12 +43,31 @@ def test_fortran_order(tmp_path, npk, shape, packed):
     assert_same(load(npk, "a"), array)
 
 
-def test_fortran_order_in_several_slabs(tmp_path, npk, monkeypatch):
-    monkeypatch.setattr("numpack.io._bytes._SLAB", 400)
-    array = np.asfortranarray(sample("int16", (20, 5, 6)))
-    np.save(tmp_path / "a.npy", array)
-    from_npy(tmp_path / "a.npy", npk, chunk_size=600)
+def test_headers_that_python_2_wrote(tmp_path, npk):
+    array = sample("int64", (3, 4))
+    header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (3L, 4L), }  \n"
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    (tmp_path / "a.npy").write_bytes(start + array.tobytes())
+    from_npy(tmp_path / "a.npy", npk)
     assert_same(load(npk, "a"), array)
+    with zipfile.ZipFile(tmp_path / "b.npz", "w") as archive:
+        archive.write(tmp_path / "a.npy", "b.npy")
+    from_npy(tmp_path / "b.npz", npk)
+    assert_same(load(npk, "b"), array)
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_rows_without_bytes_are_not_counted_one_by_one(tmp_path, npk, order):
+    """More of them than anybody could step through."""
+    rows = 1 << 40
+    np.save(tmp_path / "a.npy", np.empty((rows, 0), "u1", order))
+    np.savez(tmp_path / "b.npz", b=np.empty((rows, 0), "u1", order))
+    for source in ("a.npy", "b.npz"):
+        from_npy(tmp_path / source, npk)
+    for target in ("c.npy", "d.npz"):
+        to_npy(npk, tmp_path / target, "a")
+        with np.load(tmp_path / "d.npz") if target == "d.npz" else open(tmp_path / target, "rb") as found:
+            assert (found["a"] if target == "d.npz" else np.load(found)).shape == (rows, 0)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -1,15 +1,13 @@
 """Blocks that another thread makes: in order, with their errors, and nobody at work after the end."""
 
 import threading
-import time
-from functools import partial
 
 import numpy as np
 import pytest
 from io_arrays import load, names
 
 from numpack.io import from_npy, to_npy
-from numpack.io._prefetch import in_order, read_ahead
+from numpack.io._prefetch import read_ahead
 
 
 def running():
@@ -55,39 +53,6 @@ def test_closing_waits_and_closes_the_blocks():
     assert next(found) == 1 and running()
     found.close()
     assert ended.is_set() and not running()
-
-
-def test_tasks_end_in_any_order_and_their_results_come_in_one():
-    def work(number):
-        time.sleep(0.02 if number % 3 == 0 else 0)
-        at_work.append(number)
-        return number
-
-    at_work, begun = [], 0
-
-    def tasks():
-        nonlocal begun
-        for number in range(20):
-            begun += 1
-            yield partial(work, number)
-
-    for number in in_order(tasks(), 3):
-        assert begun <= number + 4
-    assert begun == 20 and sorted(at_work) == list(range(20)) and not running()
-
-
-def test_an_error_comes_where_its_result_would_and_ends_the_work():
-    started = []
-
-    def work(number):
-        started.append(number)
-        return 1 // (3 - number)
-
-    found = in_order((partial(work, number) for number in range(100)), 2)
-    assert [next(found) for _ in range(3)] == [0, 0, 1]
-    with pytest.raises(ZeroDivisionError):
-        next(found)
-    assert len(started) < 10 and not running()
 
 
 def test_a_failure_while_storing_ends_the_reading(tmp_path, old):

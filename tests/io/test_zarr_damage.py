@@ -93,7 +93,7 @@ def test_a_chunk_of_another_size(tmp_path, old):
     layout(tmp_path / "a.zarr", "rows 2")
     file = chunk_files(tmp_path / "a.zarr")[0]
     file.write_bytes(numcodecs.Blosc("lz4").encode(np.zeros(1 << 24)))
-    with pytest.raises(ValueError, match="a Blosc chunk holds 134217728 bytes in place of 1024"):
+    with pytest.raises(ValueError, match="a.zarr is not a valid Zarr group or array: cannot reshape"):
         from_zarr(tmp_path / "a.zarr", old)
     assert names(old) == ["old"]
 
@@ -101,7 +101,7 @@ def test_a_chunk_of_another_size(tmp_path, old):
 def test_what_is_looked_at():
     whole = bytes(numcodecs.Blosc("zstd").encode(ARRAY))
     check_blosc(whole)
-    check_blosc(whole + b"more", ARRAY.nbytes)
+    check_blosc(whole + b"more")
     for cut in range(0, len(whole), 7):
         with pytest.raises(ValueError, match="cut off"):
             check_blosc(np.frombuffer(whole[:cut], "u1"))

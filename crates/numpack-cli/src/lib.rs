@@ -12,7 +12,6 @@ mod commands;
 mod failure;
 mod formats;
 mod interpreter;
-mod npy;
 mod open;
 mod outcome;
 mod output;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use numpack::{NpkError, NpkResult};
 use signal_hook::SigId;
 use signal_hook::consts::SIGINT;
 
@@ -59,6 +60,18 @@ impl Work {
             true => Failure::interrupted(),
             false => refusal.into(),
         })
+    }
+}
+
+/// Adds up the bytes that it is told of, of `total` in all; an error when the work is to stop.
+pub(crate) fn go_on(progress: &Progress, total: u64) -> impl FnMut(u64) -> NpkResult<()> {
+    let mut done = 0;
+    move |more| {
+        done += more;
+        match progress(done, Some(total)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(NpkError::Cancelled),
+        }
     }
 }
 

@@ -1,18 +1,16 @@
 //! `_Ingest`, by which the conversions of `numpack.io` bring arrays into the store at a path.
-#![expect(unsafe_code, reason = "a descriptor that a Python file owns")]
 
-use std::fs::File;
-use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use numpack::{ArrayWriter, DataType, Existing, NpkError, NpkResult, OpenOptions};
 use numpy::PyArrayDescr;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 
 use crate::input::{Input, dtype_of};
+use crate::npy::duplicate;
 use crate::store::{SLICE, until_unlocked};
 
 /// Arrays that come block by block and appear in one commit, in a store that is made if it is not there.
@@ -113,12 +111,7 @@ impl PyIngest {
     /// Writes the next `nbytes` bytes of the array from a file, open as `file`, where they stand at byte `at` as the
     /// store keeps them; `path` is for messages. Raises ValueError when the file ends before.
     fn copy(&self, py: Python<'_>, file: i32, path: PathBuf, at: u64, nbytes: u64) -> PyResult<()> {
-        if file < 0 {
-            return Err(PyValueError::new_err(format!("a descriptor is not negative, got {file}")));
-        }
-        // SAFETY: one that is closed is an error of `try_clone_to_owned`, and one that another file has got by now
-        // is read, which harms no memory.
-        let file = File::from(unsafe { BorrowedFd::borrow_raw(file) }.try_clone_to_owned()?);
+        let file = duplicate(file)?;
         self.with(py, |parts| {
             let writer = parts.array()?.writer.as_mut();
             writer.map_or(Ok(()), |writer| writer.copy(&file, &path, at, nbytes))

@@ -87,6 +87,11 @@ impl LazyArray {
         Ok(Parts { view: Arc::clone(&inner.view), mapped })
     }
 
+    /// The rows that this is about.
+    pub(crate) fn view(&self, py: Python<'_>) -> PyResult<Arc<ArrayView>> {
+        self.parts(py).map(|parts| parts.view)
+    }
+
     fn mapped_array<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let inner = inner.as_ref().ok_or_else(|| closed_array(py))?;

@@ -10,6 +10,7 @@ mod ingest;
 mod input;
 mod lazy;
 mod memory;
+mod npy;
 mod operators;
 mod package;
 mod partial;
@@ -33,6 +34,8 @@ mod _numpack {
     use crate::ingest::PyIngest;
     #[pymodule_export]
     use crate::lazy::LazyArray;
+    #[pymodule_export]
+    use crate::npy::PyNpyHeader;
     #[pymodule_export]
     use crate::package::{_pack, _package_info, _unpack};
     #[pymodule_export]

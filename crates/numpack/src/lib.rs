@@ -42,6 +42,7 @@
 //! | [`ArrayView`], [`RowStream`] | reading without copying all |
 //! | [`vector`] | exact search and the metrics' formulas |
 //! | [`repair()`] | what is intact of a damaged store, in a new one |
+//! | [`npy`] | NumPy's files of one array |
 //! | [`package`] | a store in one `.npkg` file and back |
 //! | [`NpkError`] | what can go wrong |
 //! | [`disk`] | the seam to the disk, for tests that make it fail |
@@ -64,6 +65,7 @@
 mod checksum;
 pub mod disk;
 mod log;
+pub mod npy;
 mod options;
 pub mod package;
 mod parallel;

@@ -7,11 +7,8 @@ from typing import IO, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from numpack.io._sizes import estimate_chunk_rows, ranges
+from numpack.io._sizes import estimate_chunk_rows
 
-_SLAB = 1 << 20
-# Bytes that are read to be skipped: another read takes as long.
-_SKIP = 32 << 10
 #: Bytes to copy at once: what stays in the processor's caches between being read and being written.
 COPY = 2 << 20
 
@@ -70,38 +67,6 @@ def fill(file: IO[bytes], block: np.ndarray) -> np.ndarray:
             )
         done += count
     return block
-
-
-def column_blocks(
-    file: IO[bytes], offset: int, dtype: np.dtype, shape: Tuple[int, ...], limit: int
-) -> Iterator[np.ndarray]:
-    """Rows of an array in Fortran order, which lies in the file column by column from `offset` on.
-
-    Of each column the rows of a block are read alone, unless reading the others too is faster than another read.
-    Raises ValueError when the file ends before the last column.
-    """
-    length, count = shape[0], int(np.prod(shape[1:], dtype=np.int64))
-    rows = min(estimate_chunk_rows(shape, dtype, limit), length)
-    alone = (length - rows) * dtype.itemsize > _SKIP
-    together = 1 if alone else max(1, _SLAB // (length * dtype.itemsize))
-    slab = np.empty((min(together, count), rows if alone else length), dtype)
-    for start, stop in ranges(length, rows):
-        block = np.empty((stop - start, count), dtype.newbyteorder("="))
-        for first, last in ranges(count, together):
-            file.seek(offset + (first * length + start) * dtype.itemsize)
-            # To the last of these rows in the last column.
-            fill(file, slab.reshape(-1)[: (last - first - 1) * length + stop - start])
-            block[:, first:last] = slab[: last - first, : stop - start].T
-        yield _in_c_order(block, shape[1:])
-
-
-def _in_c_order(block: np.ndarray, row_shape: Tuple[int, ...]) -> np.ndarray:
-    """Rows whose elements are in Fortran order, in C order."""
-    if len(row_shape) < 2:
-        return block.reshape(-1, *row_shape)
-    reversed_rows = block.reshape(-1, *reversed(row_shape))
-    axes = (0, *range(reversed_rows.ndim - 1, 0, -1))
-    return np.ascontiguousarray(reversed_rows.transpose(axes))
 
 
 def write_rows(file: IO[bytes], block: np.ndarray) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Callable, Deque, Generator, Iterable, Iterator, TypeVar
+from typing import Generator, Iterable, Iterator, TypeVar
 
 _Block = TypeVar("_Block")
 
@@ -31,22 +30,3 @@ def read_ahead(blocks: Iterator[_Block]) -> Generator[_Block, None, None]:
         while (block := coming.result()) is not None:
             coming = thread.submit(next, blocks, None)
             yield block
-
-
-def in_order(tasks: Iterable[Callable[[], _Block]], threads: int) -> Generator[_Block, None, None]:
-    """What the tasks return, in their order, while `threads` of those to come are worked on.
-
-    What a task raises is raised in its place. Closing waits for the tasks that have begun.
-    """
-    coming: Deque[Future[_Block]] = deque()
-    with ThreadPoolExecutor(threads, "numpack-read") as pool:
-        try:
-            for task in tasks:
-                coming.append(pool.submit(task))
-                if len(coming) > threads:
-                    yield coming.popleft().result()
-            while coming:
-                yield coming.popleft().result()
-        finally:
-            for one in coming:
-                one.cancel()

@@ -48,7 +48,7 @@ def estimate_chunk_rows(
     2048
     """
     row = int(np.prod(shape[1:], dtype=np.int64)) * np.dtype(dtype).itemsize
-    return max(1, chunk_size // max(1, row))
+    return max(1, chunk_size // row if row else int(shape[0]))
 
 
 def ranges(length: int, step: int) -> Iterator[Tuple[int, int]]:

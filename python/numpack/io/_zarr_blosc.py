@@ -2,30 +2,28 @@
 
 The library believes what a chunk says of its own length, and reads on behind one that is cut. The codecs of an array
 are therefore replaced by ones that compare that length with what is there, on every way to a chunk: zarr's own, from
-shards too, and the one of `_zarr_rows`.
+shards too.
 """
 
 from __future__ import annotations
 
 import copy
 import struct
-from typing import Any, Optional
+from typing import Any
 
 from numpack.io._errors import need
 
-_HEADER = struct.Struct("<4xIII")
+_HEADER = struct.Struct("<12xI")
 
 
-def check_blosc(data: Any, decoded: Optional[int] = None) -> None:
-    """Raises ValueError for a chunk that is shorter than it says, or, if told, does not hold so many bytes."""
+def check_blosc(data: Any) -> None:
+    """Raises ValueError for a chunk that is shorter than it says."""
     view = memoryview(data).cast("B")
     if len(view) < _HEADER.size:
         raise ValueError(f"a Blosc chunk of {len(view)} bytes is cut off")
-    holds, _, encoded = _HEADER.unpack_from(view)
+    (encoded,) = _HEADER.unpack_from(view)
     if encoded > len(view):
         raise ValueError(f"a Blosc chunk is cut off: it has {len(view)} bytes of {encoded}")
-    if decoded is not None and holds != decoded:
-        raise ValueError(f"a Blosc chunk holds {holds} bytes in place of {decoded}")
 
 
 def with_checks(zarr: Any, array: Any) -> Any:

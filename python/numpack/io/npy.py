@@ -1,25 +1,25 @@
 """NumPy's own files: .npy (one array) and .npz (several).
 
-Versions 1 to 3, both orders and byte orders are read. Pickled objects never are. Rows pass through in blocks.
+The engine reads and writes what is in a .npy; here are names, archives and the way to `numpack.io`'s other parts.
 """
 
 from __future__ import annotations
 
 import ast
 import lzma
-import operator
 import os
-import struct
+import shutil
 import tempfile
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
-from typing import IO, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from numpack import NumPack
-from numpack.io._bytes import COPY, FilePart, column_blocks, file_blocks, row_blocks, write_rows
+from numpack._numpack import _NpyHeader
+from numpack.io._bytes import COPY, FilePart, row_blocks, write_rows
 from numpack.io._export import Stored, metered, only, stored_arrays
 from numpack.io._import import (
     Names,
@@ -34,28 +34,12 @@ from numpack.io._import import (
 )
 from numpack.io._partial import new_file
 from numpack.io._progress import Meter, Progress
-from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike
+from numpack.io._sizes import DEFAULT_CHUNK_SIZE, FilePath, PathLike, estimate_chunk_rows, ranges
 
-_MAGIC = b"\x93NUMPY"
 # How a .npz begins, with members and without; what comes at the end of a file does not make it one.
 _ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06")
 # What zipfile and its decompressors raise for members that are damaged, encrypted or of an unknown method.
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
-# A header that describes a plain dtype and any shape is far below this.
-_LONGEST_HEADER = 1 << 16
-
-
-class _Header(NamedTuple):
-    dtype: np.dtype
-    fortran: bool
-    shape: Tuple[int, ...]
-    offset: int
-
-    def nbytes(self) -> int:
-        size = self.dtype.itemsize
-        for length in self.shape:
-            size *= length
-        return size
 
 
 def from_npy(
@@ -84,7 +68,7 @@ def from_npy(
         if file.read(4) in _ARCHIVES:
             with _sound(input_path):
                 archive = stack.enter_context(zipfile.ZipFile(file))
-            sources = _members(archive, array_names, input_path, stack)
+            sources = _members(archive, array_names, input_path)
         else:
             sources = [_from_file(file, stem(input_path))]
             picked_members({sources[0].name: None}, array_names, input_path)
@@ -116,66 +100,71 @@ def to_npy(
         with new_file(output_path) as partial:
             if suffix == ".npy":
                 with open(partial, "wb", buffering=0) as file:
-                    _write(file, found[0], size, meter)
+                    found[0].lazy._write_npy(file.fileno(), partial, size, meter.add)
             else:
                 _write_archive(os.fspath(partial), found, compressed, size, meter)
 
 
 def _from_file(file: IO[bytes], name: str) -> Source:
     file.seek(0)
-    header = _read_header(file, name)
-    found = os.fstat(file.fileno()).st_size - header.offset
-    if found < header.nbytes():
-        raise ValueError(
-            f"{name}: the file is cut off: {found} bytes of data where {header.nbytes()} should be"
-        )
-
-    def blocks(limit: int) -> Iterator[np.ndarray]:
-        if header.fortran and header.nbytes():
-            return column_blocks(file, header.offset, header.dtype, header.shape, 2 * limit)
-        return file_blocks(file, header.offset, header.dtype, header.shape, limit)
-
-    raw = None if header.fortran else FilePart(file, header.offset).native(header.dtype)
-    # Two blocks of columns at once would take memory, in which larger blocks save passes over the file.
-    ahead = not header.fortran
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, raw=raw, ahead=ahead)
+    header, dtype = _header(file, name)
+    _check_size(header, dtype, os.fstat(file.fileno()).st_size, f"{name}: the file")
+    raw = None if header.fortran else FilePart(file, header.offset).native(dtype)
+    native = dtype.newbyteorder("=")
+    return Source(
+        name, native, header.shape, lambda limit: _blocks(header, native, file, name, limit), raw=raw
+    )
 
 
-def _members(archive: zipfile.ZipFile, names: Names, origin: FilePath, stack: ExitStack) -> List[Source]:
+def _blocks(
+    header: _NpyHeader, dtype: np.dtype, file: IO[bytes], name: str, limit: int
+) -> Iterator[np.ndarray]:
+    """Rows of a .npy that is open, in blocks; larger ones of columns, which saves passes over the file."""
+    shape = header.shape
+    if 0 in shape:
+        return
+    limit = 2 * limit if header.fortran else min(limit, COPY)
+    for start, stop in ranges(shape[0], estimate_chunk_rows(shape, dtype, limit)) if shape else [(0, 1)]:
+        block = np.empty((stop - start, *shape[1:]) if shape else (), dtype)
+        header.fill(file.fileno(), name, start, stop - start, block.reshape(-1).view(np.uint8))
+        yield block
+
+
+def _members(archive: zipfile.ZipFile, names: Names, origin: FilePath) -> List[Source]:
     members = [
         (info.filename[:-4], f"member {at} {info.filename!r}", info)
         for at, info in enumerate(archive.infolist(), 1)
         if info.filename.endswith(".npy")
     ]
     picked = only_members(members, names, origin)
-    return [_from_member(archive, info, name, stack) for name, info in picked.items()]
+    return [_from_member(archive, info, name) for name, info in picked.items()]
 
 
-def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, stack: ExitStack) -> Source:
+def _from_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> Source:
     origin = f"{archive.filename}: member {info.filename!r}"
     with _sound(origin), archive.open(info) as member:
-        header = _read_header(member, origin)
-    found = info.file_size - header.offset
-    if found < header.nbytes():
-        raise ValueError(f"{origin} is cut off: {found} bytes of data where {header.nbytes()} should be")
+        header, dtype = _header(member, origin)
+    _check_size(header, dtype, info.file_size, origin)
+    native = dtype.newbyteorder("=")
 
     def read(limit: int) -> Iterator[np.ndarray]:
-        member = stack.enter_context(archive.open(info))
-        if header.fortran and header.nbytes():
+        # Open as long as its rows are read: a member takes a descriptor, or two.
+        with archive.open(info) as member:
+            if not header.fortran or 0 in header.shape:
+                member.read(header.offset)
+                yield from row_blocks(member, dtype, header.shape, limit)
+                return
             # Columns are needed in any order, and a compressed member can be read in one only.
-            spooled = stack.enter_context(tempfile.TemporaryFile())
-            for part in iter(lambda: member.read(1 << 20), b""):
-                spooled.write(part)
-            spooled.flush()
-            return column_blocks(spooled, header.offset, header.dtype, header.shape, 2 * limit)
-        member.read(header.offset)
-        return row_blocks(member, header.dtype, header.shape, limit)
+            with tempfile.TemporaryFile() as spooled:
+                shutil.copyfileobj(member, spooled, 1 << 20)
+                spooled.flush()
+                yield from _blocks(header, native, spooled, origin, limit)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
         with _sound(origin):
             yield from read(limit)
 
-    return Source(name, header.dtype.newbyteorder("="), header.shape, blocks, ahead=not header.fortran)
+    return Source(name, native, header.shape, blocks)
 
 
 @contextmanager
@@ -187,35 +176,23 @@ def _sound(origin: object) -> Iterator[None]:
         raise ValueError(f"{origin} is damaged: {error}") from None
 
 
-def _read_header(file: IO[bytes], name: str) -> _Header:
-    """What stands before the data, in versions 1.0, 2.0 and 3.0 of the format."""
-    start = file.read(8)
-    if start[:6] != _MAGIC or len(start) < 8:
-        raise ValueError(f"{name}: this is no .npy file")
-    if start[6] not in (1, 2, 3):
-        raise ValueError(f"{name}: version {start[6]} of the .npy format is not known")
-    sized, width = ("<H", 2) if start[6] == 1 else ("<I", 4)
-    prefix = file.read(width)
-    length = struct.unpack(sized, prefix)[0] if len(prefix) == width else _LONGEST_HEADER + 1
-    if length > _LONGEST_HEADER:
-        raise ValueError(f"{name}: the header has no valid length")
-    text = file.read(length)
+def _header(file: IO[bytes], origin: str) -> Tuple[_NpyHeader, np.dtype]:
+    """What stands before the data, and its dtype, which may be one that no store has."""
+    header = _NpyHeader(file, origin)
     try:
-        found = ast.literal_eval(text.decode("utf-8" if start[6] == 3 else "latin-1").strip())
-        dtype = np.lib.format.descr_to_dtype(found["descr"])
-        fortran, shape = bool(found["fortran_order"]), tuple(map(operator.index, found["shape"]))
+        return header, np.lib.format.descr_to_dtype(ast.literal_eval(header.descr))
     except (SyntaxError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{name}: the header cannot be read: {error}") from None
-    if any(length < 0 for length in shape):
-        raise ValueError(f"{name}: the header has a negative shape: {shape}")
-    return _Header(dtype, fortran and len(shape) > 1, shape, 8 + width + length)
+        raise ValueError(f"{origin}: the header cannot be read: {error}") from None
 
 
-def _write(file: IO[bytes], stored: Stored, size: int, meter: Meter) -> None:
-    header = {"descr": stored.dtype.str, "fortran_order": False, "shape": stored.shape}
-    np.lib.format.write_array_header_1_0(file, header)
-    for block in meter.count(stored.blocks(stored.rows_in(size))):
-        write_rows(file, block)
+def _check_size(header: _NpyHeader, dtype: np.dtype, size: int, what: str) -> None:
+    """Raises ValueError where there are fewer bytes than the shape asks for."""
+    wanted = dtype.itemsize
+    for length in header.shape:
+        wanted *= length
+    found = size - header.offset
+    if found < wanted:
+        raise ValueError(f"{what} is cut off: {found} bytes of data where {wanted} should be")
 
 
 def _write_archive(path: str, found: Sequence[Stored], compressed: bool, size: int, meter: Meter) -> None:
@@ -223,4 +200,6 @@ def _write_archive(path: str, found: Sequence[Stored], compressed: bool, size: i
     with zipfile.ZipFile(path, "w", method) as archive:
         for stored in found:
             with archive.open(f"{stored.name}.npy", "w", force_zip64=True) as member:
-                _write(member, stored, size, meter)
+                member.write(_NpyHeader.of(stored.dtype, stored.shape))
+                for block in meter.count(stored.blocks(stored.rows_in(size))):
+                    write_rows(member, block)

@@ -9,7 +9,6 @@ import numpy as np
 
 from numpack import NumPack
 from numpack._aliases import also_named
-from numpack.io._bytes import COPY
 from numpack.io._chunks import chunk_rows, chunked_blocks, whole_chunks
 from numpack.io._errors import need, valid, valid_source
 from numpack.io._export import Stored, check_tree, metered, stored_arrays
@@ -187,7 +186,7 @@ def _source(zarr: Any, name: str, array: Any, room: Room) -> Source:
     plain = row_chunks(zarr, array)
 
     def blocks(limit: int) -> Iterator[np.ndarray]:
-        if plain is not None and plain.can_read(limit):
+        if plain is not None:
             yield from plain.blocks(limit)
             return
         if not shape:
@@ -213,16 +212,11 @@ def _write(zarr: Any, top: Any, stored: Stored, compressors: Any, size: int, met
         compressors=compressors,
         config=config,
     )
-    plain = row_chunks(zarr, array)
-    if plain is not None and plain.codec is not None:
-        plain = None
-    size = min(size, COPY) if plain is not None else _PIPELINED * size
     start = 0
-    for block in meter.count(stored.blocks(whole_chunks(stored.shape, stored.dtype, size, inner))):
-        if plain is not None:
-            plain.write(start, block)
-            start += len(block)
-        elif not stored.shape:
+    for block in meter.count(
+        stored.blocks(whole_chunks(stored.shape, stored.dtype, _PIPELINED * size, inner))
+    ):
+        if not stored.shape:
             array[()] = block
         elif block.size:
             array[start : start + len(block)] = block

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
+use numpack::disk::Partial;
+use numpack::npy::{self, BLOCK};
 use numpack::{ArrayMetadata, NpkError, NpkResult, Store};
 use serde_json::json;
 
 use super::converted::report;
 use crate::args::Export;
 use crate::failure::Failure;
-use crate::formats::{Format, Host, Job, Place};
-use crate::npy;
+use crate::formats::{Format, Host, Job, Place, Progress};
 use crate::open::open;
 use crate::outcome::Outcome;
 use crate::output::Output;
-use crate::progress::Work;
+use crate::progress::{Work, go_on};
 
 /// Writes arrays to a file.
 ///
@@ -41,15 +42,7 @@ pub(crate) fn export(args: &Export, host: &Host<'_>, output: &mut Output) -> Res
     };
     match (&place, names.as_slice()) {
         (Place::Local(path), [name]) if format == Format::Npy => {
-            let target = (path.as_path(), args.overwrite);
-            npy::export(&store, name, target, args.chunk_size, &work.progress()).map_err(
-                |error| match error {
-                    NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
-                        Failure::exists(path)
-                    }
-                    other => other.into(),
-                },
-            )?;
+            write_npy(&store, name, path, args, &work.progress())?;
         }
         _ => work.ended(host.formats.export(&job, work.progress()))?,
     }
@@ -61,6 +54,32 @@ pub(crate) fn export(args: &Export, host: &Host<'_>, output: &mut Output) -> Res
         "file_bytes": place.path().metadata().ok().filter(|file| file.is_file()).map(|file| file.len()),
     });
     report(told, place.path(), (&arrays, args.json), output)
+}
+
+/// Writes an array to a `.npy` file, which appears when all of it is there.
+fn write_npy(
+    store: &Store,
+    name: &str,
+    path: &Path,
+    args: &Export,
+    progress: &Progress,
+) -> Result<(), Failure> {
+    let view = store.get_array_view(name)?;
+    let partial = Partial::file(path)?;
+    let size = args.chunk_size.map_or(BLOCK, |chunk| (chunk / 4).clamp(1, BLOCK));
+    let total = view.shape().iter().product::<u64>() * view.dtype().size_bytes() as u64;
+    npy::write(&view, partial.handle(), size, &mut go_on(progress, total)).map_err(|error| match error {
+        NpkError::Io { path, source } if path.as_os_str().is_empty() => {
+            NpkError::Io { path: partial.target().to_owned(), source }
+        }
+        other => other,
+    })?;
+    partial.publish(args.overwrite, false).map_err(|error| match error {
+        NpkError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Failure::exists(path)
+        }
+        other => other.into(),
+    })
 }
 
 /// The arrays to write: those that are named, or all but bookkeeping.

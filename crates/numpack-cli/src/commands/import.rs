@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use numpack::disk::is_vacant;
+use numpack::npy::Reader;
 use numpack::{Existing, HIDDEN_PREFIX, NpkError, NpkResult, OpenOptions};
 use serde_json::json;
 
@@ -12,11 +13,10 @@ use super::converted::report;
 use crate::args::Import;
 use crate::failure::Failure;
 use crate::formats::{Format, Host, Job, Place, Progress};
-use crate::npy::{self, Source};
 use crate::open::{open, writable};
 use crate::outcome::Outcome;
 use crate::output::Output;
-use crate::progress::Work;
+use crate::progress::{Work, go_on};
 
 /// Stores the arrays of a file.
 ///
@@ -99,7 +99,7 @@ fn is_there(path: &Path) -> NpkResult<bool> {
 }
 
 fn import_npy(args: &Import, path: &Path, progress: &Progress) -> Result<String, Failure> {
-    let mut source = Source::open(path)?;
+    let source = Reader::open(path)?;
     let name = match &args.name {
         Some(name) => name.clone(),
         None => stem(path)?,
@@ -108,7 +108,7 @@ fn import_npy(args: &Import, path: &Path, progress: &Progress) -> Result<String,
     if !args.overwrite && is_there(&args.store)? && writable(&args.store)?.has_array(&name) {
         return Err(array_exists(&name, &args.store));
     }
-    bring(&mut source, &name, args, progress).map_err(|error| match error {
+    bring(&source, &name, args, progress).map_err(|error| match error {
         NpkError::ArrayExists(name) => array_exists(&name, &args.store),
         other => other.into(),
     })?;
@@ -126,14 +126,11 @@ fn array_exists(name: &str, store: &Path) -> Failure {
     Failure::usage(format!("array {name:?} already exists in {}: --overwrite replaces it", store.display()))
 }
 
-fn bring(source: &mut Source<'_>, name: &str, args: &Import, progress: &Progress) -> NpkResult<()> {
-    let header = source.header().clone();
+fn bring(source: &Reader, name: &str, args: &Import, progress: &Progress) -> NpkResult<()> {
     let mut ingest = OpenOptions::new().ingest(&args.store)?;
-    let mut writer = ingest.array(name, header.dtype, &header.shape)?;
-    source.each_block(npy::block_size(args.chunk_size), |block| {
-        writer.write(block)?;
-        npy::go_on(progress, writer.written(), header.bytes)
-    })?;
+    let mut writer = ingest.array(name, source.dtype(), &source.header().shape)?;
+    let size = args.chunk_size.map_or(u64::MAX, |chunk| (chunk / 4).max(1));
+    source.copy_to(&mut writer, size, &mut go_on(progress, source.bytes()))?;
     ingest.add(writer)?;
     ingest.commit(if args.overwrite { Existing::Replace } else { Existing::Keep })
 }

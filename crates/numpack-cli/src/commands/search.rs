@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use numpack::npy::Reader;
 use numpack::vector::{Hits, Metric, SearchOptions, Vectors};
 use numpack::{ArrayMetadata, DataType, NpkError, Store};
 use serde_json::{Value, json};
 
 use crate::args::Search;
 use crate::failure::Failure;
-use crate::npy::Source;
 use crate::open::open;
 use crate::outcome::Outcome;
 use crate::output::Output;
@@ -94,18 +94,14 @@ fn parsed<T: FromStr>(number: &str, what: &str) -> Result<T, Failure> {
 }
 
 fn from_file(path: &Path) -> Result<Queries, Failure> {
-    let source = Source::open(path)?;
-    let header = source.header().clone();
-    let shape = header.shape.iter().map(|&dim| dim as usize).collect();
-    if !(1..=2).contains(&header.shape.len()) {
-        let text = format!(
-            "{} has the shape {:?}: queries have one or two dimensions",
-            path.display(),
-            header.shape
-        );
+    let source = Reader::open(path)?;
+    let found = &source.header().shape;
+    let (dtype, shape) = (source.dtype(), found.iter().map(|&dim| dim as usize).collect());
+    if !(1..=2).contains(&found.len()) {
+        let text = format!("{} has the shape {found:?}: queries have one or two dimensions", path.display());
         return Err(Failure::usage(text));
     }
-    Ok(Queries { bytes: source.into_bytes()?, dtype: header.dtype, shape })
+    Ok(Queries { bytes: source.into_bytes()?, dtype, shape })
 }
 
 /// The hits of all queries, `k` of each.

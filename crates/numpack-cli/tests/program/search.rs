@@ -118,7 +118,7 @@ fn what_cannot_be_asked() {
         (&["points", "--row", "0", "--where", "::0"], "0"),
         (&["points", "--query-file", "missing.npy"], "missing.npy"),
         (&["points", "--query-file", "cube.npy"], "[1, 1, 2]"),
-        (&["points", "--query-file", "data.npk/metadata.npkm"], "no .npy file"),
+        (&["points", "--query-file", "data.npk/metadata.npkm"], "not a .npy file"),
         (&["flat", "--row", "0"], "two dimensions"),
         (&["flat", "--query", "1"], "two dimensions"),
     ] {

@@ -8,6 +8,7 @@ use crate::store::reading::read::Target;
 use crate::types::dtype::DataType;
 use crate::types::element::NpkElement;
 use crate::types::error::{NpkError, NpkResult};
+use crate::types::room::reserve;
 
 /// An array to be saved: name, dtype, shape, little-endian bytes in C order.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +51,17 @@ impl<T: NpkElement> Elements<T> {
         let mut vec: Vec<T> = Vec::new();
         vec.try_reserve_exact(len).map_err(|_| out())?;
         advise_huge(vec.spare_capacity_mut());
+        Ok(Elements { vec, len })
+    }
+
+    /// Room for `len` elements in the memory of a vector that is no longer needed.
+    ///
+    /// # Errors
+    /// `OutOfMemory`.
+    pub(crate) fn reusing(mut vec: Vec<T>, len: u64) -> NpkResult<Self> {
+        vec.clear();
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        reserve(&mut vec, len)?;
         Ok(Elements { vec, len })
     }
 

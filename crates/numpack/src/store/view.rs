@@ -208,10 +208,23 @@ impl ArrayView {
     /// `OutOfMemory`, `Corrupted`, `Io`.
     pub fn row_bytes(&self, range: Range<u64>) -> NpkResult<Vec<u8>> {
         let plan = self.part(range);
-        let mut target =
-            Elements::<u8>::with_len(plan.count().saturating_mul(self.source.array.row_bytes()))?;
+        let target = Elements::with_len(plan.count().saturating_mul(self.source.array.row_bytes()))?;
+        self.bytes_of(&plan, target)
+    }
+
+    /// As [`ArrayView::row_bytes`], in the memory of a vector that is no longer needed.
+    ///
+    /// # Errors
+    /// As for [`ArrayView::row_bytes`].
+    pub(crate) fn row_bytes_in(&self, range: Range<u64>, room: Vec<u8>) -> NpkResult<Vec<u8>> {
+        let plan = self.part(range);
+        let len = plan.count().saturating_mul(self.source.array.row_bytes());
+        self.bytes_of(&plan, Elements::reusing(room, len)?)
+    }
+
+    fn bytes_of(&self, plan: &Plan<'_>, mut target: Elements<u8>) -> NpkResult<Vec<u8>> {
         let core = self.core()?;
-        core.read_view(&self.source, &plan, target.bytes())?;
+        core.read_view(&self.source, plan, target.bytes())?;
         finish(&core, &self.source.array, target)
     }
 

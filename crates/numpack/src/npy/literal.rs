@@ -9,8 +9,8 @@ pub(super) enum Literal {
     Text(String),
     Bool(bool),
     Tuple(Vec<u64>),
-    /// A list, such as the fields of a structured dtype; its contents are not looked at.
-    List,
+    /// A list, such as the fields of a structured dtype, or another tuple, as it is written.
+    Other(String),
 }
 
 /// The entries of the dict that `text` spells; `None` when it spells something else.
@@ -44,8 +44,14 @@ impl Rest<'_> {
             '\'' | '"' => self.text().map(Literal::Text),
             'T' => self.token("True").map(|()| Literal::Bool(true)),
             'F' => self.token("False").map(|()| Literal::Bool(false)),
-            '(' => self.tuple().map(Literal::Tuple),
-            '[' => self.list().map(|()| Literal::List),
+            '(' => {
+                let start = self.0;
+                self.tuple().map(Literal::Tuple).or_else(|| {
+                    self.0 = start;
+                    self.nested()
+                })
+            }
+            '[' => self.nested(),
             _ => None,
         }
     }
@@ -81,23 +87,24 @@ impl Rest<'_> {
         digits.parse().ok()
     }
 
-    /// Steps over a list, whatever is in it.
-    fn list(&mut self) -> Option<()> {
-        let mut depth = 0_usize;
+    /// A list or a tuple, whatever is in it.
+    fn nested(&mut self) -> Option<Literal> {
+        let (start, mut depth) = (self.0.trim_start(), 0_usize);
         loop {
             match self.0.trim_start().chars().next()? {
                 '\'' | '"' => drop(self.text()?),
                 c => {
                     self.0 = self.0.trim_start().get(c.len_utf8()..)?;
                     match c {
-                        '[' => depth += 1,
-                        ']' => depth -= 1,
+                        '[' | '(' => depth += 1,
+                        ']' | ')' => depth = depth.checked_sub(1)?,
                         _ => {}
                     }
                 }
             }
             if depth == 0 {
-                return Some(());
+                let text = start.get(..start.len() - self.0.len())?;
+                return Some(Literal::Other(text.to_owned()));
             }
         }
     }
@@ -118,7 +125,9 @@ mod tests {
         assert_eq!(shape("()"), Some(Literal::Tuple(vec![])));
         assert_eq!(shape("(7,)"), Some(Literal::Tuple(vec![7])));
         assert_eq!(shape("( 3L , 4L )"), Some(Literal::Tuple(vec![3, 4])));
-        assert_eq!(shape("[('a', '<f4', [1]), ('b]', '|u1')]"), Some(Literal::List));
+        for other in ["[('a', '<f4', [1]), ('b]', '|u1')]", "('<f4', (2,))", "(3)", "(-3,)"] {
+            assert_eq!(shape(other), Some(Literal::Other(other.into())));
+        }
     }
 
     #[test]
@@ -129,10 +138,6 @@ mod tests {
             "}",
             "{'a'}",
             "{'a':}",
-            "{'a': (3)}",
-            "{'a': (-3,)}",
-            "{'a': (99999999999999999999999,)}",
-            "{'a': (,)}",
             "{'a': 'b\\'}",
             "{'a': 'b}",
             "{'a': None}",
