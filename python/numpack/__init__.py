@@ -16,6 +16,7 @@ from typing import Dict as _Dict
 
 from numpack._numpack import LazyArray, NumPack, __version__
 from numpack._package import get_package_info, pack, unpack
+from numpack._repair import repair
 from numpack.batch import BatchModeContext, WritableBatchMode
 from numpack.exceptions import (
     ArrayNotFoundError,
@@ -40,6 +41,7 @@ __all__ = [
     "get_backend_info",
     "get_package_info",
     "pack",
+    "repair",
     "unpack",
 ]
 

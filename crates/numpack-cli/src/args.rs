@@ -19,6 +19,7 @@ Examples:
   numpack search data.npk vectors --row 7  the rows most like row 7
   numpack pack data.npk                    the store in one file, data.npkg
   numpack verify data.npk && echo intact
+  numpack repair data.npk new.npk          what is intact of a damaged store
 
 Exit status: 0 when all went well, 1 for damage or work that failed, 2 for arguments that cannot be followed.";
 
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Stats(Stats),
     Search(Search),
     Verify(Verify),
+    Repair(Repair),
     Compact(Compact),
     Pack(Pack),
     Unpack(Unpack),
@@ -250,6 +252,22 @@ pub(crate) struct Search {
 pub(crate) struct Verify {
     /// The store's folder, or a package.
     pub(crate) path: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Rebuild a damaged store as a new one; exit status 1 when something is missing.
+///
+/// Every array that is provably intact comes over, and what does not is told with the reason. The old store is not
+/// written to.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: numpack repair data.npk repaired.npk")]
+pub(crate) struct Repair {
+    /// The damaged store's folder.
+    pub(crate) store: PathBuf,
+    /// The folder of the store to make.
+    pub(crate) new_store: PathBuf,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use numpack::disk::FileName;
 use numpack::{FileKind, NpkError};
 
 /// The exit status of a program that Ctrl-C has ended.
@@ -58,6 +59,9 @@ impl Failure {
                     _ => format!("{text}: numpack import {path} STORE brings it into one"),
                 }
             }
+            Failure::Store(error @ NpkError::Corrupted { file, .. }) if is_of_a_store(file) => {
+                format!("{error}; `numpack repair OLD NEW` makes a new store of what is intact")
+            }
             Failure::Store(error) => error.to_string(),
             Failure::Told { text, .. } => text.clone(),
         }
@@ -80,6 +84,11 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Failure {
         Failure::Store(error.into())
     }
+}
+
+/// Whether a damaged file is one that a repair can go around: not a package.
+fn is_of_a_store(file: &Path) -> bool {
+    file.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).is_some()
 }
 
 fn status(error: &NpkError) -> i32 {

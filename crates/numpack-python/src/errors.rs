@@ -1,5 +1,6 @@
 //! From the engine's errors to Python's exceptions: the one place that maps them.
 
+use numpack::disk::FileName;
 use numpack::{FileKind, NpkError};
 use pyo3::exceptions::{
     PyIndexError, PyMemoryError, PyOSError, PyRuntimeError, PyTypeError, PyUserWarning, PyValueError,
@@ -57,6 +58,10 @@ pub(crate) fn raise(error: NpkError) -> PyErr {
             | NpkError::SetMismatch { .. }
             | NpkError::UnsupportedDtype { .. } => PyTypeError::new_err(text),
             NpkError::IndexOutOfBounds { .. } | NpkError::MaskMismatch { .. } => PyIndexError::new_err(text),
+            NpkError::Corrupted { file, .. } if is_of_a_store(&file) => {
+                let hint = "numpack.repair(old, new) makes a new store of what is intact";
+                CORRUPTED.raise(py, format!("{text}; {hint}"))
+            }
             NpkError::Corrupted { .. } => CORRUPTED.raise(py, text),
             NpkError::Locked { .. } => LOCKED.raise(py, text),
             NpkError::ReadOnly { .. } => read_only(py, text),
@@ -68,6 +73,11 @@ pub(crate) fn raise(error: NpkError) -> PyErr {
             _ => NUMPACK_ERROR.raise(py, text),
         }
     })
+}
+
+/// Whether a damaged file is one that a repair can go around: not a package.
+fn is_of_a_store(file: &std::path::Path) -> bool {
+    file.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).is_some()
 }
 
 /// `OSError` with errno, text and file name, so that Python picks `FileNotFoundError` and the like.

@@ -16,6 +16,7 @@ mod operators;
 mod package;
 mod partial;
 mod program;
+mod repair;
 mod row_blocks;
 mod row_indexes;
 mod search;
@@ -42,6 +43,8 @@ mod _numpack {
     use crate::partial::PyPartial;
     #[pymodule_export]
     use crate::program::main;
+    #[pymodule_export]
+    use crate::repair::_repair;
     #[pymodule_export]
     use crate::stack_columns::Stacker;
     #[pymodule_export]

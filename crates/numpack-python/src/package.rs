@@ -38,7 +38,9 @@ pub(crate) fn _pack(
         Compression::Switch(on) => options.compressed(on),
         Compression::Level(level) => options.compression(Some(level)),
     };
-    reported(py, report.as_ref(), |step| package::pack(&source, target.as_deref(), options, step))
+    reported(py, report.as_ref(), |step| {
+        package::pack(&source, target.as_deref(), options, |now: Progress| step(now.done, now.total))
+    })
 }
 
 /// _unpack(source, target, overwrite, verify, report): see `numpack.unpack`.
@@ -52,7 +54,9 @@ pub(crate) fn _unpack(
     report: Option<Py<PyAny>>,
 ) -> PyResult<PathBuf> {
     let options = UnpackOptions::new().overwrite(overwrite).verify(verify);
-    reported(py, report.as_ref(), |step| package::unpack(&source, target.as_deref(), options, step))
+    reported(py, report.as_ref(), |step| {
+        package::unpack(&source, target.as_deref(), options, |now: Progress| step(now.done, now.total))
+    })
 }
 
 /// _package_info(source): see `numpack.get_package_info`.
@@ -85,16 +89,16 @@ pub(crate) fn _package_info(py: Python<'_>, source: PathBuf) -> PyResult<Bound<'
 
 /// Runs long work without the GIL; between its steps signals are handled and `report(done, total)` is called.
 /// What either raises ends the work.
-fn reported<R: Send>(
+pub(crate) fn reported<R: Send>(
     py: Python<'_>,
     report: Option<&Py<PyAny>>,
-    work: impl FnOnce(&mut (dyn FnMut(Progress) -> ControlFlow<()> + Send)) -> NpkResult<R> + Send,
+    work: impl FnOnce(&mut (dyn FnMut(u64, u64) -> ControlFlow<()> + Send)) -> NpkResult<R> + Send,
 ) -> PyResult<R> {
     let mut raised = None;
-    let mut step = |now: Progress| {
+    let mut step = |done, total| {
         let told = Python::attach(|py| {
             py.check_signals()?;
-            report.map_or(Ok(()), |report| report.call1(py, (now.done, now.total)).map(drop))
+            report.map_or(Ok(()), |report| report.call1(py, (done, total)).map(drop))
         });
         match told {
             Ok(()) => ControlFlow::Continue(()),

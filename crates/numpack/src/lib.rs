@@ -41,6 +41,7 @@
 //! | [`Store`], [`OpenOptions`] | opening, and every verb; [`Store::save`] takes arrays of several types |
 //! | [`ArrayView`], [`RowStream`] | reading without copying all |
 //! | [`vector`] | exact search and the metrics' formulas |
+//! | [`repair()`] | what is intact of a damaged store, in a new one |
 //! | [`npy`] | NumPy's files of one array |
 //! | [`package`] | a store in one `.npkg` file and back |
 //! | [`NpkError`] | what can go wrong |
@@ -87,8 +88,9 @@ pub mod core {
 
 pub use crate::options::{Durability, Mode, OpenOptions};
 pub use crate::store::{
-    AnyArray, ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, PrivateCopy,
-    RawArray, RawRows, Report, RowStream, Store, StreamIterator, WritableView, check_name,
+    AnyArray, ArrayMetadata, ArrayView, ArrayWriter, Existing, Finding, HIDDEN_PREFIX, Ingest, LostArray,
+    PrivateCopy, RawArray, RawRows, RepairReport, RepairedArray, Report, RowStream, Store, StreamIterator,
+    WritableView, check_name, repair,
 };
 pub use crate::types::dtype::DataType;
 pub use crate::types::element::NpkElement;

@@ -10,6 +10,7 @@ mod info;
 mod ls;
 mod pack;
 mod ranks;
+mod repair;
 mod search;
 mod stats;
 mod unpack;
@@ -33,6 +34,7 @@ pub(crate) fn follow(command: &Command, host: &Host<'_>, output: &mut Output) ->
         Command::Stats(args) => stats::stats(args, output)?,
         Command::Search(args) => search::search(args, output)?,
         Command::Verify(args) => verify::verify(args, output)?,
+        Command::Repair(args) => repair::repair(args, output)?,
         Command::Compact(args) => compact::compact(args, output)?,
         Command::Pack(args) => pack::pack(args, output)?,
         Command::Unpack(args) => unpack::unpack(args, output)?,

@@ -23,7 +23,12 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         // A log that cannot be opened is what this command is asked about.
         Err(NpkError::Corrupted { file, offset, reason }) => {
             let text = format!("{} is damaged at byte {offset}: {reason}", file.display());
-            return damaged(args, &text, "the store cannot be opened", output);
+            return damaged(
+                args,
+                &text,
+                "the store cannot be opened; `numpack repair` makes a new one of what is intact",
+                output,
+            );
         }
         Err(error) => return Err(error),
     };
@@ -46,6 +51,7 @@ pub(crate) fn verify(args: &Verify, output: &mut Output) -> NpkResult<Outcome> {
         output.line(&format!("{state}: {all}, {} of them checked by checksum", report.checksummed))?;
         if !report.is_intact() {
             output.line(COPIES)?;
+            output.line("`numpack repair OLD NEW` makes a new store of what is intact")?;
         }
     }
     Ok(if report.is_intact() { Outcome::Fine } else { Outcome::Finding })

@@ -34,6 +34,47 @@ fn verify_tells_damage_by_its_status() {
 }
 
 #[test]
+fn repair_tells_what_is_missing_by_its_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = example(dir.path());
+    let file = dir.path().join("data.npk").join(store.get_array_metadata("special").unwrap().data_file);
+    drop(store);
+    let whole = json_of(dir.path(), &["repair", "data.npk", "whole.npk"]);
+    assert_eq!((&whole["complete"], &whole["left_out"]), (&json!(true), &json!([])));
+    let arrays = |store| {
+        let mut listing = json_of(dir.path(), &["ls", store]);
+        let arrays = listing["arrays"].as_array_mut().unwrap();
+        arrays.iter_mut().for_each(|array| array["modified_us"] = Value::Null);
+        listing["arrays"].take()
+    };
+    assert_eq!(arrays("whole.npk"), arrays("data.npk"));
+    assert_eq!(status(dir.path(), &["repair", "data.npk", "whole.npk"]), 2, "it exists");
+    assert_eq!(status(dir.path(), &["repair", "missing.npk", "x.npk"]), 2);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[3] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let output = run(dir.path(), &["repair", "data.npk", "part.npk", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["left_out"][0]["name"], "special");
+    let told = run(dir.path(), &["repair", "data.npk", "again.npk"]);
+    assert!(String::from_utf8(told.stdout).unwrap().contains("left out: array \"special\": the checksum of"));
+    // A store that does not open says what helps.
+    let log = dir.path().join("data.npk/metadata.npkm");
+    let mut bytes = fs::read(&log).unwrap();
+    bytes[20] ^= 1;
+    fs::write(&log, bytes).unwrap();
+    let output = run(dir.path(), &["ls", "data.npk"]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("numpack repair"));
+    let output = run(dir.path(), &["repair", "data.npk", "third.npk", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        report["recovered"].as_array().unwrap().len() + 1,
+        whole["recovered"].as_array().unwrap().len()
+    );
+}
+
+#[test]
 fn compact_pack_and_unpack() {
     let dir = tempfile::tempdir().unwrap();
     example(dir.path());

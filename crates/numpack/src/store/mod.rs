@@ -19,6 +19,7 @@ pub use buffers::{RawArray, RawRows};
 pub use handle::Store;
 pub use metadata::{ArrayMetadata, HIDDEN_PREFIX};
 pub(crate) use reading::snapshot::{Snapshot, SnapshotArray};
+pub use recovery::repair::{LostArray, RepairReport, RepairedArray, repair};
 pub use recovery::verify::{Finding, Report};
 pub use stream::{RowStream, StreamIterator};
 pub use verbs::ingest::{ArrayWriter, Existing, Ingest};

@@ -48,5 +48,6 @@ mod killed_package;
 mod opening;
 #[cfg(target_os = "linux")]
 mod power_cut;
+mod repair;
 #[cfg(target_os = "linux")]
 mod strict_posix;

@@ -4,6 +4,7 @@
 //! bytes are summed from there and all others from the file; nothing is written and little is held.
 
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use crate::checksum::crc32c;
 use crate::disk::{Access, Folder, StorageFile};
@@ -38,30 +39,53 @@ pub(crate) fn matches_checksum(
         return Ok(false);
     }
     let Some(expected) = array.checksum else { return Ok(true) };
-    let mut sum = Sum { crc: 0, window: zeros(WINDOW.min(array.bytes() as usize))? };
-    let mut at = 0;
-    for (start, piece) in replaced(replayed, array, applied)?.0 {
-        sum.add(&*file, at, start - at).map_err(io)?;
-        let log = &replayed.log;
-        sum.add(&*log.file, piece.place, piece.end - start).map_err(|e| NpkError::io(&log.path, e))?;
-        at = piece.end;
-    }
-    sum.add(&*file, at, array.bytes() - at).map_err(io)?;
-    Ok(sum.crc == expected)
+    let mut crc = 0;
+    for_each_piece(folder, replayed, array, applied, |bytes| {
+        crc = crc32c(crc, bytes);
+        ControlFlow::Continue(())
+    })?;
+    Ok(crc == expected)
 }
 
-/// A checksum that goes on from one range of a file to the next.
-struct Sum {
-    crc: u32,
+/// Calls `each` with the committed bytes of an array, piece by piece from the first to the last, until it breaks;
+/// replaces later than `applied` are taken from the log.
+///
+/// # Errors
+/// `Corrupted` when a replace reaches behind its redo bytes; `Io`, also when a file ends too early.
+pub(crate) fn for_each_piece(
+    folder: &dyn Folder,
+    replayed: &Replayed,
+    array: &ArrayState,
+    applied: u64,
+    each: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> NpkResult<()> {
+    let path = folder.path().join(array.file().to_string());
+    let io = |e| NpkError::io(&path, e);
+    let file = folder.open(array.file(), Access::Read).map_err(io)?;
+    let mut walk = Walk { each, ended: false, window: zeros(WINDOW.min(array.bytes() as usize))? };
+    let mut at = 0;
+    for (start, piece) in replaced(replayed, array, applied)?.0 {
+        walk.read(&*file, at, start - at).map_err(io)?;
+        let log = &replayed.log;
+        walk.read(&*log.file, piece.place, piece.end - start).map_err(|e| NpkError::io(&log.path, e))?;
+        at = piece.end;
+    }
+    walk.read(&*file, at, array.bytes() - at).map_err(io)
+}
+
+/// A walk that goes on from one range of a file to the next.
+struct Walk<F> {
+    each: F,
+    ended: bool,
     window: Vec<u8>,
 }
 
-impl Sum {
-    fn add(&mut self, file: &dyn StorageFile, mut at: u64, mut left: u64) -> std::io::Result<()> {
-        while left > 0 {
+impl<F: FnMut(&[u8]) -> ControlFlow<()>> Walk<F> {
+    fn read(&mut self, file: &dyn StorageFile, mut at: u64, mut left: u64) -> std::io::Result<()> {
+        while left > 0 && !self.ended {
             let part = self.window.len().min(left as usize);
             read_exact(file, &mut self.window[..part], at)?;
-            self.crc = crc32c(self.crc, &self.window[..part]);
+            self.ended = (self.each)(&self.window[..part]).is_break();
             (at, left) = (at + part as u64, left - part as u64);
         }
         Ok(())

@@ -3,5 +3,7 @@
 pub(crate) mod contents;
 pub(crate) mod open;
 pub(crate) mod recover;
+pub(crate) mod repair;
 pub(crate) mod replay;
+mod salvage;
 pub(crate) mod verify;
