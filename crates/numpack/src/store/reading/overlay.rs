@@ -113,7 +113,7 @@ impl StoreState {
     /// `Corrupted`, `Io`.
     pub(crate) fn overlaid_file(&self, array: &ArrayState) -> NpkResult<Option<Arc<DataFile>>> {
         let access = crate::disk::Access::Read;
-        let Some(file) = DataFile::open(&*self.folder, array.file(), access)? else { return Ok(None) };
+        let Some(file) = self.files.open(&*self.folder, array.file(), access)? else { return Ok(None) };
         let log = self.log();
         let span = LogState {
             tail: log.tail.clone(),
