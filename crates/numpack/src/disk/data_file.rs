@@ -205,6 +205,31 @@ impl FileCache {
         FileCache { files, limit: (descriptor_limit() / 4).max(1), cached: CachedMappings::default() }
     }
 
+    /// Opens a file as [`DataFile::open`] does. When the process may open no more, because other stores have as many
+    /// as this one, those kept here are closed first.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub(crate) fn open(
+        &self,
+        folder: &dyn Folder,
+        name: FileName,
+        access: Access,
+    ) -> NpkResult<Option<DataFile>> {
+        match DataFile::open(folder, name, access) {
+            Err(NpkError::Io { source, .. }) if is_out_of_descriptors(&source) => {
+                let kept = {
+                    let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+                    let limit = files.cap();
+                    std::mem::replace(&mut *files, LruCache::new(limit))
+                };
+                drop(kept);
+                DataFile::open(folder, name, access)
+            }
+            other => other,
+        }
+    }
+
     /// The open file of this name, if it is kept.
     pub(crate) fn get(&self, name: FileName) -> Option<Arc<DataFile>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).get(&name).cloned()
@@ -225,6 +250,12 @@ impl FileCache {
         let removed = self.files.lock().unwrap_or_else(PoisonError::into_inner).pop(&name);
         drop((removed, self.cached.take(name)));
     }
+}
+
+/// Whether the process, or the machine, has as many files open as it may.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    error.raw_os_error().is_some_and(|code| limits.iter().any(|limit| limit.raw_os_error() == code))
 }
 
 #[cfg(unix)]

@@ -20,7 +20,7 @@ use crate::store::buffers::Elements;
 use crate::store::commit::state::StoreState;
 use crate::store::fill::Filled;
 use crate::store::handle::Store;
-use crate::store::reading::copy::Source;
+use crate::store::reading::held::Held;
 use crate::store::reading::read::{Target, require_rows};
 use crate::store::recovery::open::own_core;
 use crate::store::typed::{check_dtype_of, finish, into_array};
@@ -52,7 +52,7 @@ impl Store {
 pub struct ArrayView {
     /// A forked child puts its own here.
     core: ArcSwap<StoreState>,
-    source: Source,
+    source: Held,
     mapping: Arc<Mapping>,
     shape: Vec<u64>,
 }
@@ -83,8 +83,8 @@ impl ArrayView {
         sources.into_iter().map(|source| Self::over(Arc::clone(&core), source)).collect()
     }
 
-    fn over(core: Arc<StoreState>, source: Source) -> NpkResult<ArrayView> {
-        let mapping = source.file.mapping(source.array.bytes())?;
+    fn over(core: Arc<StoreState>, source: Held) -> NpkResult<ArrayView> {
+        let mapping = source.mapped.file.mapping(source.array.bytes())?;
         let shape = source.array.logical_shape();
         Ok(ArrayView { core: ArcSwap::new(core), source, mapping, shape })
     }
@@ -264,7 +264,7 @@ impl ArrayView {
     }
 
     /// A private, writable copy of the array's memory, copied page by page when it is written; `None` when
-    /// rows are deleted, are being replaced, or there is no byte. Pages not written yet show rows that others replace.
+    /// rows are deleted, are being replaced, there is no byte, or the file has lost its name. Pages not written yet show rows that others replace.
     ///
     /// # Errors
     /// `Corrupted`, `Io`.
@@ -274,8 +274,8 @@ impl ArrayView {
         if !array.deleted.is_empty() || array.bytes() == 0 || self.consistent(|| ()).is_none() {
             return Ok(None);
         }
-        let mapping = self.source.file.private_mapping(array.bytes())?;
-        Ok(Some(PrivateCopy { mapping }))
+        let Some(file) = self.source.open(&*self.core()?) else { return Ok(None) };
+        Ok(Some(PrivateCopy { mapping: file.private_mapping(array.bytes())? }))
     }
 
     fn fill<B: AsMut<[MaybeUninit<u8>]>>(

@@ -13,7 +13,6 @@ use crate::store::commit::guard::WriteGuard;
 use crate::store::commit::state::StoreState;
 use crate::store::commit::transaction::Transaction;
 use crate::store::handle::Store;
-use crate::store::reading::copy::Source;
 use crate::types::dtype::DataType;
 use crate::types::error::{NpkError, NpkResult};
 
@@ -21,7 +20,7 @@ use crate::types::error::{NpkError, NpkResult};
 #[derive(Debug)]
 pub struct WritableView {
     store: Store,
-    source: Source,
+    array: Arc<ArrayState>,
     mapping: Option<Arc<Mapping>>,
 }
 
@@ -39,7 +38,7 @@ impl Store {
             renounce(writing, &array)?;
             let file = writing.store.own_data_file(&array)?;
             let mapping = if array.bytes() > 0 { Some(file.write_mapping(array.bytes())?) } else { None };
-            Ok(WritableView { store: self.clone(), source: Source { array, file }, mapping })
+            Ok(WritableView { store: self.clone(), array, mapping })
         })
     }
 }
@@ -47,12 +46,12 @@ impl Store {
 impl WritableView {
     /// Shape of the array.
     pub fn shape(&self) -> &[u64] {
-        &self.source.array.shape
+        &self.array.shape
     }
 
     /// Element type.
     pub fn dtype(&self) -> DataType {
-        self.source.array.dtype
+        self.array.dtype
     }
 
     /// Start of the array's bytes; `None` when it has none. The memory is readable and writable as long as
@@ -68,7 +67,7 @@ impl WritableView {
     /// written is not in it; `Poisoned` when the disk failed; `Locked`, `Io`.
     pub fn flush(&self) -> NpkResult<()> {
         self.store.locked(|writing| {
-            let (then, name) = (&self.source.array, &self.source.array.name);
+            let (then, name) = (&self.array, &self.array.name);
             let now = writing.store.known_array(name).ok();
             let now = now.filter(|now| now.id == then.id && now.generation == then.generation);
             let Some(now) = now else {
@@ -79,8 +78,9 @@ impl WritableView {
                 });
             };
             renounce(writing, &now)?;
-            self.source.file.file().touch();
-            self.source.file.file().sync().map_err(|e| writing.store.poison(e))
+            let data = writing.store.own_data_file(&now)?;
+            data.file().touch();
+            data.file().sync().map_err(|e| writing.store.poison(e))
         })
     }
 }

@@ -1,5 +1,8 @@
 //! What a reader gets: every way to read, beside others who write.
 
+#[cfg(unix)]
+#[path = "../support/alone.rs"]
+mod alone;
 #[cfg(target_os = "linux")]
 #[expect(dead_code, reason = "the crash tests use all of it")]
 #[path = "../support/disk.rs"]
@@ -24,6 +27,8 @@ mod worker;
 #[cfg(unix)]
 mod beside_writers;
 mod caller_memory;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod views;
 #[cfg(target_os = "linux")]
 mod writable_view;

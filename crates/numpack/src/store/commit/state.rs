@@ -121,7 +121,7 @@ impl StoreState {
             return Ok(Some(file));
         }
         let access = if self.writable { Access::Write } else { Access::Read };
-        let opened = DataFile::open(&*self.folder, name, access)?;
+        let opened = self.files.open(&*self.folder, name, access)?;
         // Only now, under the file's own lock, does "still in use" mean that it stays so.
         self.refresh()?;
         let current = self.known_array(&array.name).is_ok_and(|now| now.file() == name);
@@ -145,7 +145,7 @@ impl StoreState {
         if let Some(file) = self.files.get(name) {
             return Ok(file);
         }
-        let Some(file) = DataFile::open(&*self.folder, name, Access::Write)? else {
+        let Some(file) = self.files.open(&*self.folder, name, Access::Write)? else {
             return Err(self.missing_file(array));
         };
         let file = Arc::new(file);

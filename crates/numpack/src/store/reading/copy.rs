@@ -9,24 +9,24 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::disk::Mapping;
-use crate::disk::data_file::DataFile;
 use crate::log::catalog::ArrayState;
 use crate::parallel::{self, PARALLEL_BYTES};
 use crate::rows::plan::{Piece, Plan};
+use crate::store::reading::held::RowFile;
 use crate::types::error::NpkResult;
 
 /// Runs of at least this many bytes are read by system call.
-const LONG_RUN: usize = 64 << 10;
+pub(crate) const LONG_RUN: usize = 64 << 10;
 /// Scattered rows are copied in parts of so many bytes, one thread each.
 const GATHER_PART: usize = 256 << 10;
 /// Neighbouring rows are copied in parts of so many bytes, one thread each.
 const READ_PART: usize = 4 << 20;
 
-/// An array as of one commit, with its open file.
+/// An array as of one commit, with its file.
 #[derive(Clone, Debug)]
 pub(crate) struct Source {
     pub(crate) array: Arc<ArrayState>,
-    pub(crate) file: Arc<DataFile>,
+    pub(crate) file: RowFile,
 }
 
 /// Fills `dst` with the rows of a plan.
@@ -72,7 +72,7 @@ fn parts<'d>(
 }
 
 /// Reads neighbouring bytes by system calls, several at once when there are many.
-fn read_long(file: &DataFile, at: u64, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
+fn read_long(file: &RowFile, at: u64, dst: &mut [MaybeUninit<u8>]) -> NpkResult<()> {
     if dst.len() <= READ_PART {
         return file.read_at(dst, at);
     }
@@ -83,7 +83,7 @@ fn read_long(file: &DataFile, at: u64, dst: &mut [MaybeUninit<u8>]) -> NpkResult
 /// Where rows come from.
 #[derive(Clone, Copy)]
 struct Reader<'a> {
-    file: &'a DataFile,
+    file: &'a RowFile,
     mapping: &'a Mapping,
     row_bytes: usize,
 }

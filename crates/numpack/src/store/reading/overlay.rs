@@ -128,7 +128,7 @@ impl StoreState {
     /// `Corrupted`, `OutOfMemory`, `Io`.
     pub(crate) fn overlaid_file(&self, array: &ArrayState) -> NpkResult<Option<Arc<DataFile>>> {
         let access = crate::disk::Access::Read;
-        let Some(file) = DataFile::open(&*self.folder, array.file(), access)? else { return Ok(None) };
+        let Some(file) = self.files.open(&*self.folder, array.file(), access)? else { return Ok(None) };
         let span = self.log().pending();
         // The log may know rows that were appended after the array was looked up.
         let rows = 0..array.physical_rows();

@@ -14,6 +14,7 @@ use crate::rows::Selection;
 use crate::rows::plan::Plan;
 use crate::store::commit::state::StoreState;
 use crate::store::reading::copy::{Source, copy};
+use crate::store::reading::held::{Held, RowFile};
 use crate::types::error::{NpkError, NpkResult};
 
 /// Looks at the sequence word before a reader turns to the log.
@@ -64,7 +65,7 @@ impl StoreState {
         loop {
             let array = self.array(name)?;
             if let Some(file) = self.data_file(&array)? {
-                return Ok(Source { array, file });
+                return Ok(Source { array, file: RowFile::Open(file) });
             }
         }
     }
@@ -165,7 +166,7 @@ impl StoreState {
     ///
     /// # Errors
     /// Those of [`StoreState::source`].
-    pub(crate) fn view_source(&self, name: &str) -> NpkResult<Source> {
+    pub(crate) fn view_source(&self, name: &str) -> NpkResult<Held> {
         loop {
             if let Some(source) = self.known_view_source(&self.array(name)?)? {
                 return Ok(source);
@@ -182,7 +183,7 @@ impl StoreState {
         &self,
         timeout: Option<Duration>,
         wanted: impl Fn(&str) -> bool,
-    ) -> NpkResult<Vec<Source>> {
+    ) -> NpkResult<Vec<Held>> {
         for _ in 0..ATTEMPTS {
             if let Some(sources) = self.try_view_sources(&wanted)? {
                 return Ok(sources);
@@ -196,7 +197,7 @@ impl StoreState {
         }
     }
 
-    fn try_view_sources(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Option<Vec<Source>>> {
+    fn try_view_sources(&self, wanted: impl Fn(&str) -> bool) -> NpkResult<Option<Vec<Held>>> {
         self.refresh()?;
         let arrays: Vec<_> = self.with_catalog(|catalog| {
             catalog.arrays().into_iter().filter(|array| wanted(&array.name)).cloned().collect()
@@ -205,14 +206,15 @@ impl StoreState {
     }
 
     /// A source for a view of an array; `None` when a later commit has taken its file out of use.
-    fn known_view_source(&self, array: &Arc<ArrayState>) -> NpkResult<Option<Source>> {
+    fn known_view_source(&self, array: &Arc<ArrayState>) -> NpkResult<Option<Held>> {
         let Some(file) = self.data_file(array)? else { return Ok(None) };
         let array = Arc::clone(array);
         if self.writable || (self.control.is_shared() && self.control.sequence(array.id).is_multiple_of(2)) {
-            return Ok(Some(Source { array, file }));
+            return Held::new(self, array, file).map(Some);
         }
         // Nobody here may finish a crashed writer's replace: overlay it on a private copy.
-        Ok(self.overlaid_file(&array)?.map(|file| Source { array, file }))
+        let overlaid = self.overlaid_file(&array)?;
+        overlaid.map(|file| Held::new(self, array, file)).transpose()
     }
 
     /// As [`StoreState::read`] for a view, which keeps its rows when the array gets other ones.
@@ -221,13 +223,14 @@ impl StoreState {
     /// `Corrupted`, `Io`.
     pub(crate) fn read_view(
         &self,
-        source: &Source,
+        held: &Held,
         plan: &Plan<'_>,
         dst: &mut [MaybeUninit<u8>],
     ) -> NpkResult<()> {
         if dst.is_empty() {
             return Ok(());
         }
+        let source = &*held.source(self, dst.len());
         if let Some(copied) = self.undisturbed(source.array.id, || copy(source, plan, dst)) {
             return copied;
         }

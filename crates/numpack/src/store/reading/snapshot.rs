@@ -4,19 +4,20 @@
 //! writes over them. So the first try reads without a lock and looks at the sequence word of an array after
 //! its last byte: when a replace came in between, everything is read again with writers kept out.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::disk::data_file::DataFile;
 use crate::log::catalog::ArrayState;
-use crate::log::reader::{as_uninit, read_exact};
+use crate::log::reader::as_uninit;
 use crate::rows::plan::live_runs;
 use crate::store::commit::state::StoreState;
 use crate::store::handle::Store;
+use crate::store::reading::held::{Held, RowFile};
 use crate::types::error::{NpkError, NpkResult};
 
-/// Without the lock every file stays open, so that no writer uses it again: at most this many.
-const OPEN_FILES: usize = 256;
+/// Without the lock every file stays mapped, so that no writer uses it again: at most this many.
+const HELD_FILES: usize = 256;
 /// Shorter runs than this are copied from a mapping: a system call each would cost more.
 const SHORT_RUN: usize = 64 << 10;
 /// Tries without the lock to find no replace under way.
@@ -26,17 +27,18 @@ const TRIES: u32 = 3;
 pub(crate) struct Snapshot<'a> {
     core: &'a StoreState,
     arrays: Vec<Arc<ArrayState>>,
-    /// Open from the beginning; none while the lock keeps writers out.
-    files: Vec<Arc<DataFile>>,
+    /// Held from the beginning; none while the lock keeps writers out.
+    held: Vec<Held>,
     words: Vec<u64>,
 }
 
 /// One array of a snapshot, open for reading.
 pub(crate) struct SnapshotArray {
     array: Arc<ArrayState>,
-    file: Arc<DataFile>,
-    /// The mapping alone has the rows that a crashed writer was about to replace.
-    mapped: bool,
+    /// Mapped alone where the mapping alone has the rows that a crashed writer was about to replace.
+    file: RowFile,
+    /// The file's path, for messages.
+    path: PathBuf,
 }
 
 impl Store {
@@ -63,7 +65,7 @@ impl Store {
         loop {
             core.refresh()?;
             let arrays = core.all_arrays();
-            let snapshot = Snapshot { words: core.words(&arrays), core: &core, arrays, files: Vec::new() };
+            let snapshot = Snapshot { words: core.words(&arrays), core: &core, arrays, held: Vec::new() };
             if let Some(result) = read(&snapshot)? {
                 return Ok(result);
             }
@@ -93,12 +95,15 @@ impl StoreState {
             self.refresh()?;
             let arrays = self.all_arrays();
             let same = arrays.iter().map(|array| array.id).eq(before.iter().map(|array| array.id));
-            if !same || arrays.len() > OPEN_FILES || words.iter().any(|word| word % 2 == 1) {
+            if !same || arrays.len() > HELD_FILES || words.iter().any(|word| word % 2 == 1) {
                 continue;
             }
-            let files = arrays.iter().map(|array| self.data_file(array));
-            if let Some(files) = files.collect::<NpkResult<Option<Vec<_>>>>()? {
-                return Ok(Some(Snapshot { core: self, arrays, files, words }));
+            let held = arrays.iter().map(|array| {
+                let file = self.data_file(array)?;
+                file.map(|file| Held::new(self, Arc::clone(array), file)).transpose()
+            });
+            if let Some(held) = held.collect::<NpkResult<Option<Vec<_>>>>()? {
+                return Ok(Some(Snapshot { core: self, arrays, held, words }));
             }
         }
         Ok(None)
@@ -117,17 +122,18 @@ impl Snapshot<'_> {
     /// `Corrupted`, `Io`.
     pub(crate) fn open(&self, index: usize) -> NpkResult<SnapshotArray> {
         let array = Arc::clone(&self.arrays[index]);
-        let opened = match self.files.get(index) {
-            Some(file) => SnapshotArray { array, file: Arc::clone(file), mapped: false },
+        let file = match self.held.get(index) {
+            Some(held) => held.rows(self.core),
             None => {
                 let control = &self.core.control;
                 let quiet = control.is_shared() && control.sequence(array.id).is_multiple_of(2);
-                let file = self.core.view_source(&array.name)?.file;
-                SnapshotArray { array, file, mapped: !quiet }
+                let held = self.core.view_source(&array.name)?;
+                if quiet { held.rows(self.core) } else { held.mapped.file }
             }
         };
-        opened.file.confirm(opened.array.bytes())?;
-        Ok(opened)
+        file.confirm(array.bytes())?;
+        let path = self.core.folder.path().join(array.file().to_string());
+        Ok(SnapshotArray { array, file, path })
     }
 
     /// Whether no row of the array was replaced since the snapshot was taken.
@@ -142,10 +148,7 @@ impl SnapshotArray {
     /// # Errors
     /// `Corrupted`, `Io`.
     pub(crate) fn read_physical(&self, at: u64, buf: &mut [u8]) -> NpkResult<()> {
-        if self.mapped {
-            return self.read_mapped(at, buf);
-        }
-        read_exact(self.file.file(), buf, at).map_err(|e| self.file.io(e))
+        self.file.read_at(as_uninit(buf), at)
     }
 
     /// Reads bytes of the live rows, as if they stood one behind the other.
@@ -177,7 +180,7 @@ impl SnapshotArray {
 
     /// What is wrong when the committed bytes do not have the committed checksum.
     pub(crate) fn damage(&self) -> NpkError {
-        NpkError::corrupted(self.file.path(), 0, "the bytes are not those that were written: checksum")
+        NpkError::corrupted(&self.path, 0, "the bytes are not those that were written: checksum")
     }
 
     fn read_mapped(&self, at: u64, buf: &mut [u8]) -> NpkResult<()> {
