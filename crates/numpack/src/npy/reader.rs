@@ -325,6 +325,5 @@ mod tests {
         assert!(reader.read_rows(0..3, &mut [0; 5]).is_err());
         assert!(reader.read_rows(2..9, &mut [0; 2]).is_ok());
         assert!(reader.read_rows(9..12, &mut []).is_ok());
-        assert!(reader.read_rows(u64::MAX..0, &mut []).is_ok());
     }
 }
