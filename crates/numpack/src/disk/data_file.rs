@@ -220,8 +220,7 @@ impl FileCache {
             Err(NpkError::Io { source, .. }) if is_out_of_descriptors(&source) => {
                 let kept = {
                     let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-                    let limit = files.cap();
-                    std::mem::replace(&mut *files, LruCache::new(limit))
+                    std::mem::replace(&mut *files, LruCache::unbounded())
                 };
                 drop(kept);
                 DataFile::open(folder, name, access)
