@@ -30,13 +30,13 @@ fn bad_arguments_are_named_and_change_nothing() {
     refused(store.save_arrays(&[("a".into(), array(&[1], 0i32), DataType::Float32)]), dtype, &types);
 
     let shape: fn(&NpkError) -> bool = |e| matches!(e, NpkError::InvalidShape { .. });
-    refused(store.append_rows("a", &array(&[1, 3], 0i32)), shape, &["\"a\"", "(.., 2)", "[1, 3]"]);
-    refused(store.append_rows("a", &array(&[2], 0i32)), shape, &["\"a\"", "[2]"]);
-    refused(store.append_rows("a", &array(&[], 0i32)), shape, &["\"a\"", "[]"]);
-    refused(store.append_slice("a", &[1i32, 2, 3]), shape, &["\"a\"", "[3]"]);
-    refused(store.replace_rows("a", &array(&[1, 3], 0i32), &[0]), shape, &["\"a\"", "(.., 2)", "[1, 3]"]);
-    refused(store.replace_rows("a", &array(&[2, 2], 0i32), &[0]), shape, &["\"a\"", "1 rows", "[2, 2]"]);
-    refused(store.save_slice("a", &[1i32, 2], &[3]), shape, &["\"a\"", "[3]"]);
+    refused(store.append_rows("a", &array(&[1, 3], 0i32)), shape, &["\"a\"", "(.., 2)", "(1, 3)"]);
+    refused(store.append_rows("a", &array(&[2], 0i32)), shape, &["\"a\"", "(2,)"]);
+    refused(store.append_rows("a", &array(&[], 0i32)), shape, &["\"a\"", "()"]);
+    refused(store.append_slice("a", &[1i32, 2, 3]), shape, &["\"a\"", "(3,)"]);
+    refused(store.replace_rows("a", &array(&[1, 3], 0i32), &[0]), shape, &["\"a\"", "(.., 2)", "(1, 3)"]);
+    refused(store.replace_rows("a", &array(&[2, 2], 0i32), &[0]), shape, &["\"a\"", "1 rows", "(2, 2)"]);
+    refused(store.save_slice("a", &[1i32, 2], &[3]), shape, &["\"a\"", "(3,)"]);
     refused(store.save_slice("a", &[1i32], &[u64::MAX, u64::MAX]), shape, &["\"a\"", "18446744073709551615"]);
     refused(store.save_slice("a", &[0i32; 0], &[1 << 62, 0]), shape, &["\"a\"", "4611686018427387904"]);
     refused(store.save_slice("a", &[1u8], &[1; 256]), shape, &["\"a\""]);

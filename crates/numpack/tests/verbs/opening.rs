@@ -23,7 +23,8 @@ fn paths_that_are_no_store() {
     for mode in [Mode::Read, Mode::ReadWrite, Mode::Append, Mode::Truncate, Mode::CreateNew] {
         let options = OpenOptions::new().mode(mode);
         for path in [file.clone(), file.join("below")] {
-            refused(options.open(&path), |e| matches!(e, NpkError::Io { .. }), &[path.to_str().unwrap()]);
+            let expected = |e: &NpkError| matches!(e, NpkError::Io { .. } | NpkError::NotAStore { .. });
+            refused(options.open(&path), expected, &[path.to_str().unwrap()]);
         }
         let expected: fn(&NpkError) -> bool = |e| matches!(e, NpkError::InvalidArgument { .. });
         refused(options.open(&folder), expected, &[folder.to_str().unwrap()]);
