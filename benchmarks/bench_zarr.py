@@ -4,19 +4,21 @@
     .venv/bin/python benchmarks/bench_zarr.py [--rounds N] [--megabytes N] [--folder FOLDER]
 
 Times `numpack.io.from_zarr` of one array of float32 in chunks of whole rows of about 1 MiB, and `to_zarr` of the same
-array, beside copying the file that holds its elements. The ways take turns; the median of the rounds counts.
+array, beside copying the file that holds its elements. The ways take turns, and none is always the first.
+To measure what an older tree had, put its `python` folder, with its compiled module, on PYTHONPATH.
 docs/decisions/0009-zarr.md has what came of it.
 """
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import shutil
 import statistics
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple
 from unittest import mock
 
 import numpy as np
@@ -56,15 +58,43 @@ def ways() -> Dict[str, Callable[[], Any]]:
     return found
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds of one run."""
-    begin = time.perf_counter()
+class Timed(NamedTuple):
+    """One run: seconds by the clock, and of all processors."""
+
+    clock: float
+    processors: float
+
+
+def timed(work: Callable[[], object]) -> Timed:
+    """What one run takes."""
+    clock, processors = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - begin
+    return Timed(time.perf_counter() - clock, time.process_time() - processors)
+
+
+def take_turns(work: Callable[[], object], made: Path, rounds: int, found: Dict[str, List[Timed]]) -> None:
+    """Does the work in every way, each round beginning with another one; a first round is not counted."""
+    order = list(ways())
+    for at in range(rounds + 1):
+        for way in order[at % len(order) :] + order[: at % len(order)]:
+            with ways()[way]():
+                taken = timed(work)
+            shutil.rmtree(made)
+            if at:
+                found.setdefault(way, []).append(taken)
+
+
+def line(what: str, found: Dict[str, List[Timed]]) -> None:
+    """Prints the median, the fastest run and the median of processor time of each way."""
+    for way, runs in found.items():
+        clock = [run.clock for run in runs]
+        processors = statistics.median(run.processors for run in runs)
+        middle, fastest = statistics.median(clock), min(clock)
+        print(f"{what:<18}{way:<7}{middle:>8.3f}{fastest:>9.3f}{processors:>12.3f}", flush=True)
 
 
 def measure(folder: Path, rounds: int, megabytes: int) -> None:
-    """Prints a line for each compressor."""
+    """Prints a line for each work and way."""
     rows = megabytes * 1_000_000 // (4 * COLUMNS)
     # As data are: neighbours are alike, and the last bits are noise.
     walk = np.cumsum(np.random.default_rng(0).normal(size=(rows, COLUMNS)), axis=0).astype(np.float32)
@@ -72,37 +102,22 @@ def measure(folder: Path, rounds: int, megabytes: int) -> None:
     np.save(folder / "plain.npy", array)
     with NumPack(folder / "store.npk") as store:
         store.save({"a": array})
-    print(f"{'from_zarr':<12}{'copy':>8}" + "".join(f"{way:>8}" for way in ways()) + "   seconds")
+    print(f"{'seconds':<25}{'median':>8}{'fastest':>9}{'processors':>12}")
+    copied = folder / "copy.npy"
+    copies = [timed(lambda: shutil.copyfile(folder / "plain.npy", copied)) for _ in range(rounds)]
+    line("copy of the file", {"": copies})
     for name, compressor in COMPRESSORS.items():
-        group = zarr.open_group(folder / f"{name}.zarr", mode="w")
+        source, target, made = folder / f"{name}.zarr", folder / "target.npk", folder / "made.zarr"
+        group = zarr.open_group(source, mode="w")
         chunk = max(1, (1 << 20) // (4 * COLUMNS))
         group.create_array("a", data=array, chunks=(chunk, COLUMNS), compressors=compressor)
-        times: Dict[str, List[float]] = {way: [] for way in ["copy", *ways()]}
-        for _ in range(rounds):
-            copied = folder / "copy.npy"
-            times["copy"].append(timed(lambda copied=copied: shutil.copyfile(folder / "plain.npy", copied)))
-            copied.unlink()
-            for way, within in ways().items():
-                with within():
-                    target = folder / "target.npk"
-                    times[way].append(
-                        timed(lambda to=target, name=name: from_zarr(folder / f"{name}.zarr", to))
-                    )
-                    shutil.rmtree(target)
-        print(f"{name:<12}" + "".join(f"{statistics.median(found):>8.3f}" for found in times.values()))
-    print(f"{'to_zarr':<12}{'':>8}" + "".join(f"{way:>8}" for way in ways()))
-    for name, compressor in COMPRESSORS.items():
-        times = {way: [] for way in ways()}
-        for _ in range(rounds):
-            for way, within in ways().items():
-                with within():
-                    made = folder / "made.zarr"
-                    options = {"compressors": compressor}
-                    times[way].append(
-                        timed(lambda made=made, o=options: to_zarr(folder / "store.npk", made, **o))
-                    )
-                    shutil.rmtree(made)
-        print(f"{name:<12}{'':>8}" + "".join(f"{statistics.median(found):>8.3f}" for found in times.values()))
+        read: Dict[str, List[Timed]] = {}
+        take_turns(lambda s=source, t=target: from_zarr(s, t), target, rounds, read)
+        line(f"from_zarr, {name}", read)
+        wrote: Dict[str, List[Timed]] = {}
+        write = functools.partial(to_zarr, folder / "store.npk", made, compressors=compressor)
+        take_turns(write, made, rounds, wrote)
+        line(f"to_zarr, {name}", wrote)
 
 
 def main() -> None:
