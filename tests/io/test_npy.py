@@ -175,6 +175,26 @@ def test_shapes_that_lie(tmp_path, npk, shape):
     assert not npk.exists()
 
 
+@pytest.mark.parametrize(
+    ("shape", "shown"), [("(-1, 3)", r"\(-1, 3\)"), ("(5, 3)", "24 bytes of data where 120 should be")]
+)
+def test_errors_name_the_file_and_the_value(tmp_path, npk, shape, shown):
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}}}".encode()
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    (tmp_path / "a.npy").write_bytes(start + header + bytes(24))
+    with pytest.raises(ValueError, match=rf"a\.npy.*{shown}"):
+        from_npy(tmp_path / "a.npy", npk)
+
+
+def test_errors_show_the_beginning_of_long_headers(tmp_path, npk):
+    header = b"{'descr': '<f8', 'shape': " + b"(" * 60_000
+    start = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little")
+    (tmp_path / "a.npy").write_bytes(start + header)
+    with pytest.raises(ValueError, match=r"a\.npy .*'shape'") as caught:
+        from_npy(tmp_path / "a.npy", npk)
+    assert len(str(caught.value)) < 1000
+
+
 def test_cut_files(tmp_path, npk):
     np.save(tmp_path / "a.npy", np.arange(100))
     whole = (tmp_path / "a.npy").read_bytes()

@@ -70,7 +70,7 @@ def from_npy(
                 archive = stack.enter_context(zipfile.ZipFile(file))
             sources = _members(archive, array_names, input_path)
         else:
-            sources = [_from_file(file, stem(input_path))]
+            sources = [_from_file(file, input_path)]
             picked_members({sources[0].name: None}, array_names, input_path)
         return store_arrays(one_name(sources, array_name, input_path), output_path, options)
 
@@ -105,19 +105,21 @@ def to_npy(
                 _write_archive(os.fspath(partial), found, compressed, size, meter)
 
 
-def _from_file(file: IO[bytes], name: str) -> Source:
+def _from_file(file: IO[bytes], path: str) -> Source:
     file.seek(0)
-    header, dtype = _header(file, name)
-    _check_size(header, dtype, os.fstat(file.fileno()).st_size, f"{name}: the file")
+    header, dtype = _header(file, path)
+    _check_size(header, dtype, os.fstat(file.fileno()).st_size, f"{path}: the file")
     raw = None if header.fortran else FilePart(file, header.offset).native(dtype)
     native = dtype.newbyteorder("=")
-    return Source(
-        name, native, header.shape, lambda limit: _blocks(header, native, file, name, limit), raw=raw
-    )
+
+    def blocks(limit: int) -> Iterator[np.ndarray]:
+        return _blocks(header, native, file, path, limit)
+
+    return Source(stem(path), native, header.shape, blocks, raw=raw)
 
 
 def _blocks(
-    header: _NpyHeader, dtype: np.dtype, file: IO[bytes], name: str, limit: int
+    header: _NpyHeader, dtype: np.dtype, file: IO[bytes], origin: str, limit: int
 ) -> Iterator[np.ndarray]:
     """Rows of a .npy that is open, in blocks; larger ones of columns, which saves passes over the file."""
     shape = header.shape
@@ -126,7 +128,7 @@ def _blocks(
     limit = 2 * limit if header.fortran else min(limit, COPY)
     for start, stop in ranges(shape[0], estimate_chunk_rows(shape, dtype, limit)) if shape else [(0, 1)]:
         block = np.empty((stop - start, *shape[1:]) if shape else (), dtype)
-        header.fill(file.fileno(), name, start, stop - start, block.reshape(-1).view(np.uint8))
+        header.fill(file.fileno(), origin, start, stop - start, block.reshape(-1).view(np.uint8))
         yield block
 
 

@@ -10,6 +10,8 @@ use crate::types::error::{NpkError, NpkResult};
 pub(super) const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// A header that describes a dtype and any shape is far below this.
 const LONGEST: usize = 1 << 16;
+/// Letters of a header that a message shows: that of an array of numbers is shorter.
+const SHOWN: usize = 300;
 /// The elements begin at a multiple of this.
 pub(super) const ALIGNED: usize = 64;
 
@@ -82,8 +84,10 @@ impl Header {
     }
 
     fn parse(text: &str, offset: u64, path: &Path) -> NpkResult<Header> {
-        let unreadable =
-            || NpkError::corrupted(path, 10, format!("the header cannot be read: {:?}", text.trim_end()));
+        let unreadable = || {
+            let shown: String = text.trim_end().chars().take(SHOWN).collect();
+            NpkError::corrupted(path, 10, format!("the header cannot be read: {shown:?}"))
+        };
         let entries = literal::entries(text).filter(|found| found.len() == 3).ok_or_else(unreadable)?;
         let of = |key| entries.iter().find(|(name, _)| name == key).map(|(_, value)| value);
         let (Some(descr), Some(&Literal::Bool(fortran)), Some(Literal::Tuple(shape))) =
