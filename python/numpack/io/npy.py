@@ -126,8 +126,16 @@ def _blocks(
     if 0 in shape:
         return
     limit = 2 * limit if header.fortran else min(limit, COPY)
-    for start, stop in ranges(shape[0], estimate_chunk_rows(shape, dtype, limit)) if shape else [(0, 1)]:
-        block = np.empty((stop - start, *shape[1:]) if shape else (), dtype)
+    if not shape:
+        block = np.empty((), dtype)
+        header.fill(file.fileno(), origin, 0, 1, block.reshape(-1).view(np.uint8))
+        yield block
+        return
+    rows = min(estimate_chunk_rows(shape, dtype, limit), shape[0])
+    buffers = [np.empty((rows, *shape[1:]), dtype) for _ in range(2 if rows < shape[0] else 1)]
+    for start, stop in ranges(shape[0], rows):
+        buffers.reverse()
+        block = buffers[0][: stop - start]
         header.fill(file.fileno(), origin, start, stop - start, block.reshape(-1).view(np.uint8))
         yield block
 

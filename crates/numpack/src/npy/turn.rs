@@ -3,8 +3,9 @@
 use crate::types::error::NpkResult;
 use crate::types::room::reserve;
 
-/// Rows and columns of a square that stays in the first-level cache.
-const SQUARE: usize = 32;
+/// Rows and columns that are turned at once: their lines stay in the first-level cache.
+const ROWS: usize = 32;
+const COLUMNS: usize = 8;
 
 /// The place in C order of each element of a row, counted in Fortran order. `dims` are those of the row.
 ///
@@ -45,16 +46,23 @@ pub(super) fn turn(from: &[u8], stride: usize, to: &mut [u8], row: usize, item: 
     }
 }
 
+/// A few columns at a time: columns and rows may each lie a multiple of a page apart, and the elements of a long row or
+/// column would then share a few lines of the first-level cache.
 fn elements<const N: usize>(from: &[u8], stride: usize, to: &mut [u8], row: usize, places: &[usize]) {
     let (from, stride) = (from.as_chunks::<N>().0, stride / N);
-    for (square, to) in to.chunks_mut(SQUARE * row).enumerate() {
-        let top = square * SQUARE;
-        for (left, places) in (0..).step_by(SQUARE).zip(places.chunks(SQUARE)) {
-            for (number, row) in to.chunks_exact_mut(row).enumerate() {
-                let row = row.as_chunks_mut::<N>().0;
-                let elements = from[left * stride + top + number..].iter().step_by(stride);
-                elements.zip(places).for_each(|(element, &place)| row[place] = *element);
+    let (strips, last) = places.as_chunks::<COLUMNS>();
+    for (part, to) in to.chunks_mut(ROWS * row).enumerate() {
+        let (top, rows) = (part * ROWS, to.len() / row);
+        let to = to.as_chunks_mut::<N>().0;
+        let column = |at: usize| &from[at * stride + top..][..rows];
+        for (strip, places) in strips.iter().enumerate() {
+            let columns: [_; COLUMNS] = std::array::from_fn(|at| column(strip * COLUMNS + at));
+            for (number, row) in to.chunks_exact_mut(row / N).enumerate() {
+                columns.iter().zip(places).for_each(|(column, &place)| row[place] = column[number]);
             }
+        }
+        for (at, &place) in (strips.len() * COLUMNS..).zip(last) {
+            to[place..].iter_mut().step_by(row / N).zip(column(at)).for_each(|(to, element)| *to = *element);
         }
     }
 }
