@@ -35,13 +35,17 @@ def folder(tmp_path):
     return tmp_path
 
 
-FORMATS = [("npy", "a.npz"), ("hdf5", "a.h5"), ("zarr", "a.zarr"), ("safetensors_file", "a.safetensors")]
+FORMATS = [
+    ("npy", "a.npz", "numpy"),
+    ("hdf5", "a.h5", "h5py"),
+    ("zarr", "a.zarr", "zarr"),
+    ("safetensors_file", "a.safetensors", "safetensors"),
+]
 
 
-@pytest.mark.parametrize(("form", "file"), FORMATS)
-def test_all_arrays_out_and_in(folder, form, file):
-    if form == "zarr":
-        pytest.importorskip("zarr")
+@pytest.mark.parametrize(("form", "file", "library"), FORMATS)
+def test_all_arrays_out_and_in(folder, form, file, library):
+    pytest.importorskip(library)
     run(
         folder,
         f"""
