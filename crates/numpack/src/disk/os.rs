@@ -275,6 +275,18 @@ unsafe impl Folder for OsFolder {
         Ok(identity_of(&stat))
     }
 
+    fn names_changed(&self) -> io::Result<Option<i128>> {
+        if !self.traits.coherent {
+            // What another host changed shows late.
+            return Ok(None);
+        }
+        let stat = rustix::fs::fstat(&self.dir)?;
+        // Of a folder that was removed nothing changes any more.
+        let known = stat.st_nlink > 0;
+        let changed = stat.st_ctime as i128 * 1_000_000_000 + stat.st_ctime_nsec as i128;
+        Ok(known.then_some(changed))
+    }
+
     fn check_present(&self) -> io::Result<()> {
         if rustix::fs::fstat(&self.dir)?.st_nlink == 0 {
             return Err(io::Error::new(

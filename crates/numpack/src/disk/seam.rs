@@ -136,6 +136,15 @@ pub unsafe trait Folder: Send + Sync + Debug {
         self.open(name, Access::Read)?.identity()
     }
 
+    /// Nanoseconds since 1970 of the last time that a name of the folder was given, taken or changed: as long as it is
+    /// the same, so are all names. `None` where that is not known.
+    ///
+    /// # Errors
+    /// The system's error.
+    fn names_changed(&self) -> io::Result<Option<i128>> {
+        Ok(None)
+    }
+
     /// An error when the folder was removed, as what is written to its open files is lost with them, or when another
     /// one has taken its path, where whoever looks for it does not find it.
     ///

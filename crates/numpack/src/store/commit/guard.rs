@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 use crate::disk::FileName;
 use crate::disk::lock::WriterGuard;
 use crate::options::Durability;
-use crate::store::commit::state::{LogState, StoreState};
+use crate::store::commit::state::{LogState, StoreState, now_us};
 use crate::types::error::{NpkError, NpkResult};
 
-/// Time after which a writer looks whether the folder is still there.
+/// Time after which a writer checks whether the folder is still there.
 const LOOK: Duration = Duration::from_secs(1);
+/// Nanoseconds after which a change of names shows in the folder's time: systems count it in steps of up to 10 ms.
+const STEP: i128 = 100_000_000;
 
 /// The writers' lock held, with the catalog up to date.
 pub(crate) struct WriteGuard<'a> {
@@ -86,6 +88,12 @@ impl StoreState {
         if durability == Durability::Power || self.is_time_to_look() {
             self.folder.check_present().map_err(|e| NpkError::io(self.folder.path(), e))?;
         }
+        // One call in place of six as long as no file comes or goes.
+        let changed = self.folder.names_changed().map_err(|e| NpkError::io(self.folder.path(), e))?;
+        let mut checked = self.names_checked.lock().unwrap_or_else(PoisonError::into_inner);
+        if changed.is_some() && changed == *checked {
+            return Ok(());
+        }
         let lock = self.lock.as_ref().map(|lock| (FileName::Lock, lock.file()));
         let page = self.control.file().map(|file| (FileName::Control, file));
         let log = Some((FileName::Log, &*log.tail.log.file));
@@ -105,6 +113,8 @@ impl StoreState {
                 return Err(self.file_error(name, io::Error::new(ErrorKind::NotFound, reason)));
             }
         }
+        // A change in the same step of the clock would not show.
+        *checked = changed.filter(|changed| i128::from(now_us()) * 1000 - changed > STEP);
         Ok(())
     }
 

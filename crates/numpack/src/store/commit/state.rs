@@ -41,6 +41,8 @@ pub(crate) struct StoreState {
     pub(crate) poisoned: OnceLock<String>,
     /// When a writer looked whether the folder is there.
     pub(crate) looked: Mutex<Option<Instant>>,
+    /// What [`Folder::names_changed`] said when the names of the shared files were checked.
+    pub(crate) names_checked: Mutex<Option<i128>>,
     /// A file could not be removed: the next writer looks for it.
     pub(crate) untidy: AtomicBool,
     /// Ingests that are under way.

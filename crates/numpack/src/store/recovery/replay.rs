@@ -137,6 +137,7 @@ pub(crate) fn assemble(
         files: FileCache::new(),
         poisoned: OnceLock::new(),
         looked: Mutex::new(None),
+        names_checked: Mutex::new(None),
         untidy: AtomicBool::new(false),
         ingests: Mutex::default(),
         deferred: Mutex::new(None),
