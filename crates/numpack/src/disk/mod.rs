@@ -5,6 +5,7 @@
 //! [`Partial`] is for what is beside a store: files and folders that appear whole or not at all.
 
 pub(crate) mod cached;
+mod capabilities;
 pub(crate) mod control;
 pub(crate) mod data_file;
 pub(crate) mod folders;
