@@ -3,6 +3,7 @@
 use std::fs;
 #[cfg(unix)]
 use std::path::Path;
+use std::time::Duration;
 
 use numpack::prelude::*;
 
@@ -214,14 +215,20 @@ fn new_files_of_a_store_are_as_private_as_its_old_ones() {
 #[test]
 fn a_writer_notices_that_what_writers_share_was_removed_or_replaced() {
     let dir = tempfile::tempdir().unwrap();
-    for (i, (file, replaced)) in ["writer.lock", "metadata.npkm", "control.npkc"]
+    for (i, (file, replaced, known)) in ["writer.lock", "metadata.npkm", "control.npkc"]
         .into_iter()
         .flat_map(|file| [(file, false), (file, true)])
+        .flat_map(|(file, replaced)| [(file, replaced, false), (file, replaced, true)])
         .enumerate()
     {
         let path = dir.path().join(i.to_string());
         let store = Store::new(&path).unwrap();
         store.save_slice("a", &[1_u8], &[1]).unwrap();
+        if known {
+            // By now the folder's time tells the writer that all names are as it has checked them.
+            std::thread::sleep(Duration::from_millis(150));
+            (0..2).for_each(|_| store.replace_slice("a", &[1_u8], &[0]).unwrap());
+        }
         let bytes = std::fs::read(path.join(file)).unwrap();
         std::fs::rename(path.join(file), dir.path().join("gone")).unwrap();
         if replaced {

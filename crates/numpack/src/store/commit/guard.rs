@@ -15,6 +15,8 @@ use crate::types::error::{NpkError, NpkResult};
 const LOOK: Duration = Duration::from_secs(1);
 /// Nanoseconds after which a change of names shows in the folder's time: systems count it in steps of up to 10 ms.
 const STEP: i128 = 100_000_000;
+/// The same where times are whole hundredths of a second: FAT counts in steps of two seconds.
+const COARSE_STEP: i128 = 3_000_000_000;
 
 /// The writers' lock held, with the catalog up to date.
 pub(crate) struct WriteGuard<'a> {
@@ -114,7 +116,8 @@ impl StoreState {
             }
         }
         // A change in the same step of the clock would not show.
-        *checked = changed.filter(|changed| i128::from(now_us()) * 1000 - changed > STEP);
+        let step = |changed: &i128| if changed % 10_000_000 == 0 { COARSE_STEP } else { STEP };
+        *checked = changed.filter(|changed| i128::from(now_us()) * 1000 - changed > step(changed));
         Ok(())
     }
 
